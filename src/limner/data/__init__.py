@@ -1,0 +1,1 @@
+"""Captioned pictures on disk to batches; the built-in data sets."""

@@ -1,0 +1,1 @@
+"""Metrics; a metric is named after its protocol."""

@@ -1,0 +1,1 @@
+"""Captions to tokens to vectors: tokenisers, vocabularies, text encoders."""
