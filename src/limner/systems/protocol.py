@@ -1,0 +1,75 @@
+"""What every system provides. A new system is a folder with these parts and a line in the table of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from limner.data.pictures import Corpus
+    from limner.training.stage import Components, Stage
+
+
+@dataclass(frozen=True)
+class System:
+    """One of the classic text-to-image systems, described without importing torch."""
+
+    name: str
+    title: str
+    """One line: what only it can do, and its paper."""
+    config_type: type
+    presets: Mapping[str, Callable[[], Any]]
+    """Preset name -> function that returns the complete configuration; the first is the default of the system."""
+    stage_names: Callable[[Any], tuple[str, ...]]
+    """Configuration -> names of the stages in the order of training."""
+    build_stage: Callable[[str, Any, Corpus, Components, int], Stage]
+    """(stage name, configuration, data, what earlier stages made, seed) -> a stage with fresh networks."""
+    build_painter: Callable[[Any, Components], SystemPainter]
+    """(configuration, components) -> a painter."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Extra inputs of painting that the system honours, name -> one line of help; anything else is refused."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to paint."""
+
+    caption: str
+    seed: int
+    index: int
+    """Which of several pictures of the same caption and seed; noise is addressed by (seed, index)."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Picture:
+    """One picture as a system hands it over."""
+
+    image: np.ndarray
+    """uint8 (H, W, 3)."""
+    stages: dict[str, np.ndarray] = field(default_factory=dict)
+    """Earlier or smaller versions by name, uint8 (H, W, 3)."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What else the system can show: attention, canvases, scene."""
+
+
+class SystemPainter(Protocol):
+    """A trained system ready to paint. A request gives the same pixels alone, in any batch and after a reload."""
+
+    def paint(self, requests: Sequence[Request]) -> list[Picture]: ...
+
+    def stream(self, request: Request) -> Iterator[Picture]:
+        """The picture as it grows; the last one equals that of ``paint``. One-pass systems give one."""
+        ...
+
+    def warnings(self, caption: str) -> list[str]:
+        """What of a caption the system cannot use: unknown words or characters, cut ends."""
+        ...
+
+    def components(self) -> Components: ...
+
+    def to(self, device: torch.device) -> SystemPainter: ...

@@ -1,0 +1,143 @@
+"""What the loop and a stage know of each other.
+
+A stage owns its networks and optimisers and knows one verb: take a batch and do the updates that one step of this
+stage means. The loop owns everything else and names no system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limner.data.batch import Batch, BatchPlan
+from limner.errors import LimnerError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a stage trains and how often it reports. Time is counted in images shown, not in steps or epochs."""
+
+    images: int
+    """Images shown to the stage in all."""
+    tick: int = 10_000
+    """Images between two ticks: a log line, a sample grid, a validation and a checkpoint are made at each."""
+    average_half_life: int = 0
+    """Half-life of the exponential average of the weights, in images; 0 keeps no average."""
+    average_warmup: float = 0.05
+    """The half-life is at most this fraction of the images shown so far, so that early weights are forgotten."""
+    best: str = ""
+    """Name of the validation figure by which the best checkpoint is kept (higher is better); empty: only the last."""
+
+    def __post_init__(self) -> None:
+        if self.images < 1 or self.tick < 1 or self.average_half_life < 0:
+            raise LimnerError("images and tick must be at least 1 and average_half_life at least 0, got "
+                              f"{self.images}, {self.tick}, {self.average_half_life}.")
+
+
+class StepContext(Protocol):
+    """What the loop lends a stage for one step, one validation or one sample grid."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def step(self) -> int:
+        """Steps done before this one."""
+        ...
+
+    @property
+    def images_seen(self) -> int:
+        """Images shown before this step, over all processes."""
+        ...
+
+    @property
+    def fraction(self) -> float:
+        """images_seen / Schedule.images, for schedules of the learning rate."""
+        ...
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Forward passes go inside: bf16 where the run asks for it."""
+        ...
+
+    def normal(self, purpose: str, rows: int, *shape: int) -> Tensor:
+        """Standard normal noise (rows, *shape) on the device, addressed by (seed, stage, purpose, step).
+
+        ``rows`` counts this process' rows; the processes' rows together are those of one process with the joined batch.
+        """
+        ...
+
+    def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), addressed like ``normal``."""
+        ...
+
+    def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
+        """zero_grad, backward, mean of the gradients over processes, step."""
+        ...
+
+
+class Stage(Protocol):
+    """One thing that is trained. Built by its system with everything it needs; the loop drives it."""
+
+    @property
+    def plan(self) -> BatchPlan: ...
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Every module with state; saved and restored whole."""
+        ...
+
+    @property
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]: ...
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """Names of the modules whose weights (and buffers) are averaged when the schedule asks for it."""
+        ...
+
+    def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        """One step's updates. Returns named detached scalars, still on the device."""
+        ...
+
+    def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples | None:
+        """Pictures from fixed captions and fixed noise with the given (averaged) modules; None if it paints nothing."""
+        ...
+
+    def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Figures on held-out pictures with the given (averaged) modules; empty if there are none."""
+        ...
+
+    def components(self, modules: Mapping[str, nn.Module]) -> Components:
+        """What this stage gives to later stages and to the painter, taken from the given (averaged) modules."""
+        ...
+
+
+@dataclass
+class Samples:
+    """A sample grid: R captions with C pictures each."""
+
+    images: np.ndarray
+    """uint8 (R * C, H, W, 3), the C pictures of a caption next to each other."""
+    captions: list[str]
+    """R captions."""
+
+
+@dataclass
+class Components:
+    """The trained parts of a painter: what stages produce and a bundle holds."""
+
+    weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """Component name -> state dict (CPU tensors); saved as ``<name>.safetensors``."""
+    assets: dict[str, Any] = field(default_factory=dict)
+    """Asset name -> JSON value (vocabularies ...); saved as ``<name>.json``."""
+
+    def __or__(self, other: Components) -> Components:
+        return Components({**self.weights, **other.weights}, {**self.assets, **other.assets})
