@@ -1,4 +1,4 @@
-"""The scenes of the data set ``shapes``: what they are made of, which combinations are held out, how they are drawn by lot.
+"""The scenes of the data set ``shapes``: their parts, the held-out combinations, the draws.
 
 Lengths are in units of the picture's side: x grows to the right, y downwards, the picture is the unit square.
 """
@@ -20,17 +20,18 @@ SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
 PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
 RELATIONS = ("left of", "above")
+GROUND_COLOURS = ("grey", "beige", "turquoise", "slate")
 GROUND_TEXTURES = ("plain", "checked", "shaded")
 
 GROUNDS_OF = {
-    "red": ("grey", "beige", "sky", "slate"),
-    "green": ("grey", "beige", "sky", "slate"),
-    "blue": ("grey", "beige", "sky"),
-    "yellow": ("grey", "sky", "slate"),
-    "purple": ("grey", "beige", "sky"),
-    "orange": ("grey", "beige", "sky", "slate"),
+    "red": ("grey", "beige", "turquoise", "slate"),
+    "green": ("grey", "beige", "turquoise", "slate"),
+    "blue": ("grey", "beige", "turquoise"),
+    "yellow": ("grey", "turquoise", "slate"),
+    "purple": ("grey", "beige", "turquoise"),
+    "orange": ("grey", "beige", "turquoise", "slate"),
     "white": ("grey", "slate"),
-    "black": ("grey", "beige", "sky"),
+    "black": ("grey", "beige", "turquoise"),
 }
 """The ground colours that each object colour stands out from."""
 
@@ -50,8 +51,8 @@ Split = Literal["train", "val", "test"]
 Objects = Literal["1", "2", "3", "mixed"]
 
 _RADII = {
-    1: {"small": (0.115, 0.135), "large": (0.21, 0.235)},
-    2: {"small": (0.11, 0.125), "large": (0.165, 0.185)},
+    1: {"small": (0.12, 0.138), "large": (0.21, 0.235)},
+    2: {"small": (0.115, 0.13), "large": (0.165, 0.185)},
     3: {"small": (0.105, 0.12), "large": (0.14, 0.148)},
 }
 """Half the side of an object, by the number of objects in the scene: smaller company, same meaning of the words."""
@@ -153,8 +154,7 @@ def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _ground(rng: np.random.Generator, kinds: list[Kind]) -> Ground:
-    colours = [colour for colour in ("grey", "beige", "sky", "slate")
-               if all(colour in GROUNDS_OF[kind.colour] for kind in kinds)]
+    colours = [colour for colour in GROUND_COLOURS if all(colour in GROUNDS_OF[kind.colour] for kind in kinds)]
     texture = "plain" if rng.random() < 0.5 else _pick(rng, GROUND_TEXTURES[1:])
     return Ground(_pick(rng, colours), texture, float(rng.random()))
 
