@@ -164,19 +164,19 @@ class Loader:
         """uint8 (B, 3, S, S), channels-last in memory."""
         side, pixels = self.plan.image_size, self._pixels
         room = pixels.shape[1] - side + 1
-        cut = np.empty((len(chosen), side, side, 3), np.uint8)
         if room == 1:
-            np.take(pixels, chosen, axis=0, out=cut)
+            cut = pixels[chosen]
         else:
             # every possible crop as a view, so that one indexing copies whole rows of pixels
             by_picture, by_row, by_pixel, _ = pixels.strides
             crops = np.lib.stride_tricks.as_strided(
                 pixels, (len(pixels), room, room, side, side * 3), (by_picture, by_row, by_pixel, by_row, 1),
                 writeable=False)
-            cut.reshape(len(chosen), side, side * 3)[:] = crops[chosen, window.tops, window.lefts]
-        if window.flips.any():
-            cut[window.flips] = cut[window.flips, :, ::-1]
-        return torch.from_numpy(cut).permute(0, 3, 1, 2)
+            cut = np.ascontiguousarray(crops[chosen, window.tops, window.lefts]).reshape(-1, side, side, 3)
+        images = torch.from_numpy(np.asarray(cut))
+        flips = torch.from_numpy(np.flatnonzero(window.flips))
+        images[flips] = images[flips].flip(2)
+        return images.permute(0, 3, 1, 2)
 
     def _move(self, points: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Fractions of the whole picture to fractions of the crop, along one axis."""
