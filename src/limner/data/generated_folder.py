@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -76,16 +77,29 @@ def _jobs(counts: dict[str, int]) -> list[_Job]:
 
 
 def _lines_of_jobs(folder: Path, draw: Draw, jobs: list[_Job], workers: int) -> Iterator[list[str]]:
-    write = partial(_write_pictures, folder, draw)
     if workers == 1:
-        yield from map(write, jobs)
+        yield from map(partial(_write_pictures, folder, draw), jobs)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(folder, draw)) as pool:
         try:
-            yield from pool.map(write, jobs)
+            yield from pool.map(_work, jobs)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+_assignment: tuple[Path, Draw]
+
+
+def _start_worker(folder: Path, draw: Draw) -> None:
+    """Runs once in each worker process, so that a large ``draw`` (it may hold a data set) travels once, not per job."""
+    global _assignment
+    _assignment = folder, draw
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has the folder in hand
+
+
+def _work(job: _Job) -> list[str]:
+    return _write_pictures(*_assignment, job)
 
 
 def _write_pictures(folder: Path, draw: Draw, job: _Job) -> list[str]:
