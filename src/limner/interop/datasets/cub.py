@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limner.data.cache import Progress
+from limner.data.decoding import picture_size
 from limner.data.record import Record
 from limner.errors import LimnerError
 from limner.files import read_json
@@ -177,6 +178,7 @@ def _indexed_views(path: Path, kind: str) -> dict[int, _View]:
             except (KeyError, ValueError) as error:
                 raise LimnerError(f"{where}: the column {error} is missing or wrong.") from None
             if (folder / name).is_file():
+                box = box or [0.0, 0.0, *map(float, picture_size(folder / name))]  # a crop is its box
                 points = tuple((flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat), 3))
                 found[key] = _View(folder / name, f"{folder.name}/{name}", _box(box), points)
     return found
