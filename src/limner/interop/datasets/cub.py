@@ -20,6 +20,7 @@ from limner.interop.datasets.layouts import (
     SplitChoice,
     class_split,
     find,
+    mended,
     numbers,
     pickled_captions,
     pickled_split,
@@ -248,19 +249,25 @@ def _captions(places: Sequence[Path], choice: str) -> tuple[Callable[[str], tupl
     known = {}
     notes = []
     for path in lines:  # earlier files win
-        fresh = {key: texts for key, texts in _caption_lines(path).items() if key not in known}
-        known.update(fresh)
-        notes.append(f"{len(fresh)} birds have captions from {path.name}.")
+        fresh, damaged = _caption_lines(path)
+        added = {key: texts for key, texts in fresh.items() if key not in known}
+        known.update(added)
+        notes.append(f"{len(added)} birds have captions from {path.name}.")
+        if damaged:
+            notes.append(f"{damaged} captions of {path.name} held damaged characters; each became a blank.")
     return lambda key: known.get(key, ()), notes, " and ".join(path.name for path in lines)
 
 
-def _caption_lines(path: Path) -> dict[str, tuple[str, ...]]:
+def _caption_lines(path: Path) -> tuple[dict[str, tuple[str, ...]], int]:
+    """Captions by picture key, and how many held damaged characters."""
     captions = {}
+    damaged = 0
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            captions[row["path"].rsplit(".", 1)[0]] = tuple(text for text in row["captions"] if text.strip())
+            damaged += sum("\ufffd" in text for text in row["captions"])
+            captions[row["path"].rsplit(".", 1)[0]] = tuple(text for text in map(mended, row["captions"]) if text)
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise LimnerError(f"{path}, line {number}: expected an object with path and captions "
                               f"({type(error).__name__}: {error}).") from None
-    return captions
+    return captions, damaged

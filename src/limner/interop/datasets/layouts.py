@@ -91,12 +91,17 @@ class CaptionFiles:
             return ()
         lines = raw.decode("utf-8", errors="replace").split("\n")
         self.damaged += sum("\ufffd" in line for line in lines)
-        return tuple(line for line in (" ".join(line.replace("\ufffd", " ").split()) for line in lines) if line)
+        return tuple(line for line in map(mended, lines) if line)
 
     def notes(self) -> list[str]:
         if not self.damaged:
             return []
         return [f"{self.damaged} captions held bytes that are not UTF-8; each became a blank."]
+
+
+def mended(caption: str) -> str:
+    """The caption with a blank for what was no UTF-8, and single blanks between words (as AttnGAN's reader does)."""
+    return " ".join(caption.replace("\ufffd", " ").split())
 
 
 def class_split(places: Sequence[Path], choice: SplitChoice) -> dict[str, str] | None:
