@@ -165,7 +165,7 @@ def _check_held_out(held_out: Sequence[int]) -> tuple[int, ...]:
     if len(held_out) != 12 or not all(number in range(11) for number in held_out) or set(held_out) == {10}:
         raise LimnerError(f"held_out must be 12 numbers from 0 to 10 (10 holds nothing out), not all of them 10; "
                           f"got {list(held_out)}.")
-    return tuple(int(number) for number in held_out)
+    return tuple(held_out)
 
 
 def digits_arrays(

@@ -106,7 +106,7 @@ def _write_pictures(folder: Path, draw: Draw, job: _Job) -> list[str]:
     lines = []
     for split, index, file_name in job:
         picture, record = draw(split, index, file_name)
-        # compress_level 1 is three times as fast as the default and costs about a tenth in size
+        # compress_level 1 takes three quarters of the default's time, the files are a fifth larger (at 64 pixels)
         Image.fromarray(picture).save(folder / file_name, compress_level=1)
         lines.append(json.dumps(record.to_json(), ensure_ascii=False) + "\n")
     return lines

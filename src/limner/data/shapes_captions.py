@@ -93,7 +93,7 @@ class _Wording:
         return options[int(self._rng.integers(len(options)))]
 
     def chance(self, share: float) -> bool:
-        return bool(self._rng.random() < share)
+        return self._rng.random() < share
 
     def mentions(self) -> bool:
         return not self.chance(self._leave_out)

@@ -47,10 +47,10 @@ _DOT_PITCH = 2 * math.pi * _RING_MIDDLE / 9
 _DOT_RADIUS = 0.17
 
 
-def _polygon_edges(points) -> list[tuple[float, float, float]]:
+def _polygon_edges(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float, float]]:
     """Outward half planes (a, b, c) with distance a x + b y - c, for a convex polygon given clockwise on screen."""
     edges = []
-    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
+    for (x0, y0), (x1, y1) in zip(points, (*points[1:], points[0]), strict=True):
         length = math.hypot(x1 - x0, y1 - y0)
         a, b = (y1 - y0) / length, -(x1 - x0) / length
         edges.append((a, b, a * x0 + b * y0))
@@ -63,15 +63,15 @@ _STAR_EDGE = _polygon_edges((
 ))[0]
 
 
-def _circle(x, y):
+def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.hypot(x, y) - 1
 
 
-def _square(x, y):
+def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(x), np.abs(y)) - _SQUARE
 
 
-def _triangle(x, y):
+def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     (a, b, c), *others = _TRIANGLE_EDGES
     distance = a * x + b * y - c
     for a, b, c in others:
@@ -79,7 +79,7 @@ def _triangle(x, y):
     return distance
 
 
-def _star(x, y):
+def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     # fold the plane into one tenth of the star: all five points become the upper one, and left becomes right
     angle = np.abs((np.arctan2(x, -y) + math.pi / 5) % (2 * math.pi / 5) - math.pi / 5)
     radius = np.hypot(x, y)
@@ -87,25 +87,25 @@ def _star(x, y):
     return a * radius * np.sin(angle) - b * radius * np.cos(angle) - c
 
 
-def _ring(x, y):
+def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     radius = np.hypot(x, y)
     return np.maximum(radius - 1, _RING_INNER - radius)
 
 
-def _cross(x, y):
+def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = np.abs(x), np.abs(y)
     long, wide = _ARM
     return np.minimum(np.maximum(x - long, y - wide), np.maximum(x - wide, y - long))
 
 
-def _heart(x, y):
+def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     # a square on its corner with a half disc on each of its two upper sides
     u, v = (np.abs(x) + y - _HEART_DOWN) * math.sqrt(0.5), (np.abs(x) - y + _HEART_DOWN) * math.sqrt(0.5)
     body = np.maximum(np.abs(u), np.abs(v)) - _HEART_LOBE
     return np.minimum(body, np.hypot(u, v - _HEART_LOBE) - _HEART_LOBE)
 
 
-def _diamond(x, y):
+def _diamond(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     wide, high = _DIAMOND
     return (np.abs(x) * high + np.abs(y) * wide - wide * high) / math.hypot(wide, high)
 

@@ -6,13 +6,16 @@ Lengths are in units of the picture's side: x grows to the right, y downwards, t
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
 from limner.errors import LimnerError
 from limner.randomness import stream
+
+T = TypeVar("T")
 
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "diamond")
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -145,7 +148,7 @@ def sample_scene(seed: int, split: Split, index: int, *, objects: Objects = "1")
     return _several(rng, number, unseen=split == "test")
 
 
-def _pick(rng: np.random.Generator, values):
+def _pick(rng: np.random.Generator, values: Sequence[T]) -> T:
     return values[int(rng.integers(len(values)))]
 
 
