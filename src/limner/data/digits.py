@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from limner.data.cache import Progress
 from limner.data.digits_source import Digits, DigitSource, read_digits
-from limner.data.generated_folder import Progress, split_counts, write_generated
+from limner.data.generated_folder import split_counts, write_generated
 from limner.data.record import SPLITS, Record
 from limner.errors import LimnerError
 from limner.randomness import stream

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from limner.data.generated_folder import Progress, split_counts, write_generated
+from limner.data.cache import Progress
+from limner.data.generated_folder import split_counts, write_generated
 from limner.data.record import Record
 from limner.data.shapes_captions import captions_of
 from limner.data.shapes_drawing import KEYPOINT_NAMES, box_of, draw_scene, item_keypoints
