@@ -105,18 +105,22 @@ class Painter:
         Raises:
             LimnerError: an empty caption, a control character, a bad seed, an input that the system does not take.
         """
-        paintings = list(self.paint(captions, seed=seed, images_per_caption=images_per_caption, **inputs))
+        if isinstance(images_per_caption, bool) or not isinstance(images_per_caption, int) or images_per_caption < 1:
+            raise LimnerError(f"images_per_caption must be a whole number from 1 up, got {images_per_caption!r}.")
+        seeds = checked_seeds(seed)
+        requests = [Request(caption, one, index, inputs)
+                    for caption in ([captions] if isinstance(captions, str) else captions)
+                    for one in seeds for index in range(images_per_caption)]
+        paintings = list(self.paint(requests))
         single = isinstance(captions, str) and isinstance(seed, int) and images_per_caption == 1
         return paintings[0] if single else paintings
 
-    def paint(self, captions: str | Sequence[str], *, seed: int | Sequence[int] = 0, images_per_caption: int = 1,
-              **inputs: Any) -> Iterator[Painting]:
-        """The same paintings as a call gives, one after the other, as soon as each batch is ready."""
-        if isinstance(images_per_caption, bool) or not isinstance(images_per_caption, int) or images_per_caption < 1:
-            raise LimnerError(f"images_per_caption must be a whole number from 1 up, got {images_per_caption!r}.")
-        texts = [captions] if isinstance(captions, str) else list(captions)
-        jobs = [job for text in texts
-                for job in self._jobs(text, checked_seeds(seed), range(images_per_caption), inputs)]
+    def paint(self, requests: Sequence[Request]) -> Iterator[Painting]:
+        """Paints requests of any mixture of captions, seeds, indices and inputs; yields as each batch is ready.
+
+        All requests are checked before the first is painted. Raises LimnerError as a call does.
+        """
+        jobs = self._checked(requests)
         return self._painted(jobs)
 
     def _painted(self, jobs: list[tuple[Request, list[str]]]) -> Iterator[Painting]:
@@ -126,29 +130,24 @@ class Painter:
             for (request, warnings), picture in zip(share, pictures, strict=True):
                 yield self._painting(request, picture, warnings)
 
-    def repaint(self, story: dict[str, Any], **inputs: Any) -> Painting:
-        """Paints the picture of a story (``Painting.story``) again; ``inputs`` take the place of those told in it.
-
-        The caller compares ``story["model"]`` with ``self.model``: another painter gives another picture.
-        """
-        merged = {**story["inputs"], **inputs}
-        for name, value in merged.items():
-            if isinstance(value, dict) and "sha256" in value:
-                raise LimnerError(f"the story names the input {name!r} only by its hash; give it again.")
-        [job] = self._jobs(story["caption"], [story["seed"]], [story["index"]], merged)
-        return next(self._painted([job]))
-
     def stream(self, caption: str, *, seed: int = 0, index: int = 0, **inputs: Any) -> Iterator[Painting]:
         """The painting as it grows; the last frame is the painting of ``__call__``. One-pass systems give one frame."""
-        [(request, warnings)] = self._jobs(caption, checked_seeds(seed), [index], inputs)
+        [(request, warnings)] = self._checked([Request(caption, seed, index, inputs)])
         return (self._painting(request, picture, warnings) for picture in self._painter.stream(request))
 
-    def _jobs(self, caption: str, seeds: Sequence[int], indices: Sequence[int], inputs: dict[str, Any]
-              ) -> list[tuple[Request, list[str]]]:
-        check_inputs(self.system, inputs)
-        text, warnings = checked_caption(caption)
-        warnings += self._painter.warnings(text)
-        return [(Request(text, seed, index, inputs), warnings) for seed in seeds for index in indices]
+    def _checked(self, requests: Sequence[Request]) -> list[tuple[Request, list[str]]]:
+        """The requests as they will be painted, and what to warn of."""
+        known: dict[str, tuple[str, list[str]]] = {}
+        jobs = []
+        for request in requests:
+            check_inputs(self.system, request.inputs)
+            checked_seeds(request.seed)
+            if request.caption not in known:
+                text, warnings = checked_caption(request.caption)
+                known[request.caption] = text, [*warnings, *self._painter.warnings(text)]
+            text, warnings = known[request.caption]
+            jobs.append((dataclasses.replace(request, caption=text), warnings))
+        return jobs
 
     def _painting(self, request: Request, picture: Picture, warnings: list[str]) -> Painting:
         return Painting(

@@ -8,7 +8,7 @@ from typing import Any
 
 from limner.errors import LimnerError
 from limner.systems import get_system, system_names
-from limner.systems.protocol import System
+from limner.systems.protocol import Request, System
 
 LONGEST_CAPTION = 2_000
 """Characters of a caption that are kept; what is cut off is told."""
@@ -63,3 +63,11 @@ def check_inputs(system: System, inputs: Mapping[str, Any]) -> None:
         own = ", ".join(system.inputs) or "none"
         who = f"systems that take it: {', '.join(able)}" if able else "no system takes it"
         raise LimnerError(f"{system.name} takes no input {name!r} (its inputs: {own}); {who}.")
+
+
+def request_of(story: Mapping[str, Any]) -> Request:
+    """The request that a story (``Painting.story``) tells of. Raises LimnerError if it cannot be made again."""
+    for name, value in story["inputs"].items():
+        if isinstance(value, dict) and "sha256" in value:
+            raise LimnerError(f"the story names the input {name!r} only by its hash: give it again.")
+    return Request(story["caption"], story["seed"], story["index"], story["inputs"])

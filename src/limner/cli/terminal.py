@@ -1,0 +1,45 @@
+"""What the commands say on stderr: messages and progress; and how they read values."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+Bar = Callable[[str, int, int], None]
+
+
+def say(message: str) -> None:
+    """One message on stderr, control characters made visible."""
+    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in message)
+    print(f"limner: {shown}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Bar]:
+    """Gives a function (title, done, total) that draws a bar on stderr if that is a terminal, and else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda title, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def report(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = bars.add_task(title, total=total)
+            bars.update(tasks[title], completed=done, total=total)
+
+        yield report
+
+
+def parsed_value(text: str) -> object:
+    """A value of NAME=VALUE: JSON where it is JSON (numbers, true, [1, 2]), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,128 @@
+"""limner train: a folder of captioned pictures becomes a painter."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from limner.cli.terminal import parsed_value, progress
+from limner.errors import LimnerError
+
+_EXAMPLES = """\
+examples:
+  limner train --list                                         the systems and their presets
+  limner train gan-cls my-birds/ --out runs/birds             the default preset of a system
+  limner train gan-cls my-birds/ --out runs/birds --resume    go on after any interruption
+  limner train gan-cls my-birds/ --out runs/small --images 200000 --batch-size 32
+  limner train gan-cls my-birds/ --out runs/x --set FIELD=VALUE --dry-run
+
+Ctrl-C saves and ends; the same command with --resume goes on exactly where it stopped.
+--dry-run prints the configuration with all its fields as JSON: the names that --set takes,
+with dots for nested ones (--set generator.width=64).
+On several GPUs: torchrun --nproc-per-node 2 -m limner train ...
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "train", parents=[common], help="train a painter on captioned pictures", epilog=_EXAMPLES,
+        description="Trains all stages of a system, in order, into a run folder.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("system", nargs="?", metavar="SYSTEM|PRESET", help="what to train (see --list)")
+    parser.add_argument("data", nargs="?", type=Path, metavar="DATA", help="folder of captioned pictures")
+    parser.add_argument("--list", action="store_true", help="list systems and presets and do nothing else")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="the run folder to write")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in the run folder")
+    parser.add_argument("--images", type=int, metavar="N", help="images shown to each stage (default: as the preset)")
+    parser.add_argument("--tick", type=int, metavar="N", help="images between two log lines, grids and checkpoints")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="batch size of every stage")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
+                        help="change a field of the configuration; may be repeated")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights, batches and noise (default 0)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
+    parser.add_argument("--precision", default="auto", help="32, bf16 or auto (default auto: bf16 where it is fast)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's choice)")
+    parser.add_argument("--keep", type=int, default=2, metavar="N", help="checkpoints kept beside the best (default 2)")
+    parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be trained as JSON and stop")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        _list()
+        return
+    if arguments.system is None or arguments.data is None:
+        raise LimnerError("name a system and a folder of captioned pictures: limner train gan-cls my-birds/ "
+                          "--out runs/birds. The systems and presets: limner train --list.")
+    if arguments.out is None and not arguments.dry_run:
+        raise LimnerError("say with --out where the run folder shall be, as in --out runs/birds.")
+    from limner.config import from_json, to_json
+    from limner.systems import find_preset
+    from limner.training.settings import RunSettings
+
+    system, preset = find_preset(arguments.system)
+    settings = from_json(RunSettings, {
+        name: getattr(arguments, name)
+        for name in ("seed", "device", "precision", "threads", "keep", "tensorboard", "images", "tick")
+    }, where="settings")
+    plain = to_json(system.presets[preset]())
+    if arguments.batch_size is not None:
+        _set_everywhere(plain, "batch_size", arguments.batch_size)
+    for item in arguments.set:
+        _set(plain, item)
+    config = from_json(system.config_type, plain)
+    if arguments.dry_run:
+        print(json.dumps({"system": system.name, "preset": preset, "stages": list(system.stage_names(config)),
+                          "config": to_json(config), "settings": to_json(settings)}, indent=1))
+        return
+    from limner.data.pictures import open_corpus
+    from limner.training.loop import train
+
+    with progress() as bar:
+        corpus = open_corpus(arguments.data, progress=bar)
+    train(system, preset, config, corpus, arguments.out, settings, resume=arguments.resume)
+    print(arguments.out)
+
+
+def _list() -> None:
+    from limner.systems import get_system, system_names
+
+    for name in system_names():
+        system = get_system(name)
+        print(f"{name}: {system.title}")
+        for number, (preset, make) in enumerate(system.presets.items()):
+            line = " ".join((make.__doc__ or "").strip().partition("\n\n")[0].split())
+            print(f"  {preset:24} {line}{' (default)' if number == 0 else ''}")
+
+
+def _set(plain: dict[str, Any], item: str) -> None:
+    """Sets one field of a configuration in JSON form; ``from_json`` then says what is wrong with the value."""
+    path, equals, value = item.partition("=")
+    if not equals:
+        raise LimnerError(f"--set takes FIELD=VALUE, got {item!r}.")
+    *parents, last = path.split(".")
+    place: Any = plain
+    for depth, name in enumerate(parents):
+        if not isinstance(place.get(name), dict):
+            inside = ".".join(parents[:depth]) or "the configuration"
+            raise LimnerError(f"there is no group of fields {name!r} in {inside}; "
+                              f"its fields are {', '.join(place)}.")
+        place = place[name]
+    place[last] = parsed_value(value)
+
+
+def _set_everywhere(plain: dict[str, Any], field: str, value: int) -> None:
+    """Sets a field wherever a stage has it. Raises LimnerError if none has."""
+    groups = [plain]
+    found = False
+    while groups:
+        group = groups.pop()
+        groups += [item for item in group.values() if isinstance(item, dict)]
+        if field in group:
+            group[field] = value
+            found = True
+    if not found:
+        raise LimnerError(f"no stage of this system has the field {field}; limner train ... --dry-run shows the fields.")
