@@ -1,0 +1,49 @@
+"""How a text encoder is trained to agree with pictures: a frozen description that needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from limner.errors import LimnerError
+from limner.text.config import TextEncoderConfig
+from limner.training.schedule import Schedule
+from limner.vision.config import ImageEncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingConfig:
+    """Structured joint embedding: text encoder, image encoder, loss, recipe."""
+
+    text: TextEncoderConfig
+    """The text encoder."""
+    schedule: Schedule
+    """How long."""
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    """The image encoder; it is left behind when the text encoder is done, except as a judge in validation."""
+    image_size: int = 64
+    """Side of the pictures in pixels."""
+    scale_size: int = 0
+    """Side from which random crops are taken; 0: none."""
+    flip: bool = False
+    """Mirror pictures at random (not where captions speak of left and right)."""
+    batch_size: int = 40
+    """Pairs in a batch, all of different classes where the data has labels. Each process contrasts its own share."""
+    symmetric: bool = True
+    """Both directions of the hinge (DS-SJE) or only pictures as anchors (DA-SJE)."""
+    recipe: Literal["paper", "modern"] = "modern"
+    """``paper``: RMSprop, learning rate times 0.98 after as many steps as there are classes. ``modern``: AdamW, a short
+    warm-up and a cosine to zero."""
+    learning_rate: float = 1e-3
+    """First (paper) or highest (modern) learning rate."""
+    min_count: int = 1
+    """Word encoders: a word that occurs less often in the training captions is unknown."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise LimnerError(f"matching contrasts the pairs of a batch: batch_size must be at least 2, "
+                              f"got {self.batch_size}.")
+        if not 0 < self.learning_rate < 1:
+            raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
+        if self.min_count < 1:
+            raise LimnerError(f"min_count must be at least 1, got {self.min_count}.")

@@ -1,0 +1,180 @@
+"""The stage that trains a text encoder by structured joint embedding (Reed et al., CVPR 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limner.config import to_json
+from limner.data.batch import Batch, BatchPlan, as_float
+from limner.data.pictures import Corpus, PictureSet
+from limner.matching import recipe
+from limner.matching.config import MatchingConfig
+from limner.matching.losses import (
+    matching_accuracy,
+    structured_joint_embedding_loss,
+    symmetric_structured_joint_embedding_loss,
+)
+from limner.matching.retrieval import ZeroShotScores, class_text_vectors, zero_shot_scores
+from limner.text.characters import CharacterTokeniser
+from limner.text.encoders import TextEncoder, build_text_encoder
+from limner.text.tokenisers import Tokeniser, tokeniser_from_json
+from limner.text.words import WordTokeniser
+from limner.training.initialisation import seeded_initialisation
+from limner.training.schedule import Schedule
+from limner.training.stage import Components, StepContext
+from limner.vision.encoders import build_image_encoder
+
+_VALIDATION_PICTURES = 2000
+_CHUNK = 256
+
+
+def build_tokeniser(config: MatchingConfig, captions: list[str]) -> Tokeniser:
+    """The tokeniser that the text encoder reads with: characters, or words counted from these training captions."""
+    if config.text.pattern.reads == "characters":
+        return CharacterTokeniser(length=config.text.length)
+    return WordTokeniser.from_captions(captions, length=config.text.length, min_count=config.min_count)
+
+
+class MatchingStage:
+    """Trains text encoder and image encoder so that a caption's vector and its picture's have a large dot product."""
+
+    averaged = ("text_encoder", "image_encoder")
+
+    def __init__(self, config: MatchingConfig, corpus: Corpus, seed: int) -> None:
+        self.config = config
+        self.pictures = corpus.split("train")
+        self.held_out = next((corpus.split(name) for name in ("val", "test") if name in corpus.splits()), None)
+        self.tokeniser = build_tokeniser(config, self.pictures.captions)
+        self.tokens = torch.from_numpy(self.tokeniser.encode(self.pictures.captions).astype(np.int32))
+        self.text_encoder = build_text_encoder(config.text, self.tokeniser.vocabulary_size, seed=seed)
+        with seeded_initialisation(seed, "image-encoder"):
+            self.image_encoder = build_image_encoder(
+                config.image, image_size=config.image_size, embedding=config.text.embedding
+            ).to(memory_format=torch.channels_last)
+        self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
+        parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
+        if config.recipe == "paper":
+            self.optimiser: torch.optim.Optimizer = recipe.optimiser(parameters, learning_rate=config.learning_rate)
+        else:
+            self.optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=(0.9, 0.99),
+                                               weight_decay=1e-2)
+        self.optimisers = {"matching": self.optimiser}
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.config.schedule
+
+    @property
+    def plan(self) -> BatchPlan:
+        labels = self.pictures.labels
+        return BatchPlan(
+            batch_size=self.config.batch_size,
+            image_size=self.config.image_size,
+            scale_size=self.config.scale_size,
+            flip=self.config.flip,
+            distinct_classes=labels is not None,
+        )
+
+    def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate(context)
+        tokens = self.tokens[batch.captions[:, 0].cpu()].to(context.device, torch.int64)
+        with context.autocast():
+            texts = self.text_encoder(tokens)
+            images = self.image_encoder(as_float(batch.images))
+        texts, images = texts.float(), images.float()
+        own = torch.arange(len(images), device=images.device)
+        if self.config.symmetric:
+            loss = symmetric_structured_joint_embedding_loss(images, texts)
+        else:
+            loss = structured_joint_embedding_loss(images, texts, own)
+        context.update(self.optimiser, loss)
+        return {"loss": loss.detach(), "accuracy": matching_accuracy(images.detach(), texts.detach(), own)}
+
+    def _learning_rate(self, context: StepContext) -> float:
+        first = self.config.learning_rate
+        if self.config.recipe == "paper":
+            classes = max(1, len(self.pictures.label_names))
+            return recipe.learning_rate(context.step, classes=classes, start=first)
+        return first * min(1.0, (context.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, context.fraction)))
+
+    def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> None:
+        return None
+
+    def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Zero-shot figures on held-out classes, or retrieval of single captions where the data has no labels."""
+        if self.held_out is None:
+            return {}
+        scores = evaluate_matching(modules["text_encoder"], modules["image_encoder"], self.tokeniser, self.held_out,
+                                   image_size=self.config.image_size, limit=_VALIDATION_PICTURES)
+        return {"precision_at_50": scores.precision_at_k, "top1": scores.top1_micro}
+
+    def components(self, modules: Mapping[str, nn.Module]) -> Components:
+        """``text_encoder`` and ``image_encoder``, and what is needed to rebuild them: ``tokeniser``, ``matching``."""
+        return Components(
+            {name: {key: value.detach().cpu() for key, value in module.state_dict().items()}
+             for name, module in modules.items()},
+            {"tokeniser": self.tokeniser.to_json(), "matching": to_json(self.config)},
+        )
+
+
+def load_text_encoder(config: MatchingConfig, components: Components) -> tuple[TextEncoder, Tokeniser]:
+    """Text encoder and tokeniser from a stage's components, ready for evaluation."""
+    tokeniser = tokeniser_from_json(components.assets["tokeniser"])
+    encoder = build_text_encoder(config.text, tokeniser.vocabulary_size)
+    encoder.load_state_dict(components.weights["text_encoder"])
+    return encoder.eval().requires_grad_(False), tokeniser
+
+
+def load_image_encoder(config: MatchingConfig, components: Components) -> nn.Module:
+    """The image encoder from a stage's components, ready for evaluation."""
+    encoder = build_image_encoder(config.image, image_size=config.image_size, embedding=config.text.embedding)
+    encoder.load_state_dict(components.weights["image_encoder"])
+    return encoder.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def encode_captions(encoder: nn.Module, tokens: Tensor | np.ndarray) -> Tensor:
+    """Token indices (N, T) to caption vectors (N, D), float32 on the CPU, in chunks, on the encoder's device."""
+    tokens = torch.as_tensor(tokens)
+    device = next(encoder.parameters()).device
+    return torch.cat([encoder(chunk.to(device, torch.int64)).float().cpu() for chunk in tokens.split(_CHUNK)])
+
+
+@torch.inference_mode()
+def encode_images(encoder: nn.Module, images: np.ndarray) -> Tensor:
+    """uint8 pictures (N, S, S, 3) to vectors (N, D), float32 on the CPU, in chunks, on the encoder's device."""
+    device = next(encoder.parameters()).device
+    vectors = []
+    for first in range(0, len(images), _CHUNK):
+        chunk = torch.from_numpy(np.ascontiguousarray(images[first : first + _CHUNK])).permute(0, 3, 1, 2)
+        vectors.append(encoder(as_float(chunk.to(device))).float().cpu())
+    return torch.cat(vectors)
+
+
+def evaluate_matching(text_encoder: nn.Module, image_encoder: nn.Module, tokeniser: Tokeniser, pictures: PictureSet, *,
+                      image_size: int, limit: int | None = None) -> ZeroShotScores:
+    """The zero-shot protocol on a split: class vectors from all its captions, precision@50 and top-1 of its pictures.
+
+    Without labels every picture is a class of its own, so top-1 is retrieval of a picture's own captions among all.
+    ``limit`` takes every n-th picture so that at most that many are scored.
+    """
+    chosen = np.arange(0, len(pictures), max(1, math.ceil(len(pictures) / limit)) if limit else 1)
+    counts = np.diff(pictures.caption_ranges[chosen], axis=1)[:, 0]
+    captions = [caption for index in chosen for caption in pictures.captions_of(int(index))]
+    labels = chosen if pictures.labels is None else pictures.labels[chosen]
+    _, classes = np.unique(labels, return_inverse=True)
+    image_classes = torch.from_numpy(classes.astype(np.int64))
+    was_training = (text_encoder.training, image_encoder.training)
+    text_encoder.eval(), image_encoder.eval()
+    texts = encode_captions(text_encoder, tokeniser.encode(captions))
+    images = encode_images(image_encoder, pictures.pixels(image_size)[chosen])
+    text_encoder.train(was_training[0]), image_encoder.train(was_training[1])
+    caption_classes = torch.repeat_interleave(image_classes, torch.from_numpy(counts))
+    vectors = class_text_vectors(texts, caption_classes, int(image_classes.max()) + 1)
+    return zero_shot_scores(images, image_classes, vectors, k=min(50, len(images)))

@@ -1,0 +1,91 @@
+"""Image encoders: pictures to vectors that captions can be matched with."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from limner.errors import LimnerError
+from limner.vision.config import ImageEncoderConfig
+
+_SMALLEST_MAP = 4
+
+
+class SmallImageEncoder(nn.Module):
+    """A small convolutional network that is trained from scratch with the text encoder.
+
+    Strided 4x4 convolutions halve the picture down to a 4x4 map (5x5 to 7x7 for sides that are not a power of two),
+    which is flattened, so that the vector knows where things are; batch normalisation behind all but the first.
+    """
+
+    def __init__(self, *, image_size: int, width: int, embedding: int) -> None:
+        super().__init__()
+        halvings = int(math.log2(image_size / _SMALLEST_MAP))
+        channels = [3, *(width * min(2**i, 4) for i in range(halvings))]
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate(itertools.pairwise(channels)):
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=i == 0))
+            if i > 0:
+                layers.append(nn.BatchNorm2d(after))
+            layers.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers)
+        side = image_size >> halvings
+        self.head = nn.Linear(channels[-1] * side * side, embedding)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""
+        return self.head(self.layers(images).flatten(1))
+
+
+class PretrainedImageEncoder(nn.Module):
+    """A frozen image model of the transformers library, and a trained linear layer on its pooled features.
+
+    Only the linear layer is in the state dict, so the foreign weights are never copied into a run or a bundle.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, folder: str, *, embedding: int) -> None:
+        super().__init__()
+        try:
+            from transformers import AutoConfig, AutoImageProcessor, AutoModel
+        except ImportError:
+            raise LimnerError("a pretrained image encoder needs the transformers library: "
+                              "pip install 'limner[pretrained]'.") from None
+        try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+            model = AutoModel.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise LimnerError(f"{folder} holds no image model of the transformers library ({error}).") from None
+        if hasattr(model, "vision_model"):  # CLIP and its kind hold a text model too
+            model, config = model.vision_model, config.vision_config
+        self._frozen = [model.eval().requires_grad_(False)]  # in a list: not a submodule, not in the state dict
+        size = processor.size
+        self.side = int(size.get("shortest_edge") or size.get("height"))
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(processor.image_mean).view(shape), persistent=False)
+        self.register_buffer("deviation", torch.tensor(processor.image_std).view(shape), persistent=False)
+        features = getattr(config, "hidden_sizes", None)
+        self.head = nn.Linear(features[-1] if features else config.hidden_size, embedding)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""
+        model = self._frozen[0].to(images.device)
+        with torch.no_grad():
+            scaled = functional.interpolate(images, size=(self.side, self.side), mode="bicubic", antialias=True,
+                                            align_corners=False)
+            features = model(pixel_values=(scaled.add(1).div(2) - self.mean) / self.deviation).pooler_output
+        return self.head(features.flatten(1))
+
+
+def build_image_encoder(config: ImageEncoderConfig, *, image_size: int, embedding: int) -> nn.Module:
+    """The image encoder of a configuration for square pictures of ``image_size`` pixels, with torch's first weights."""
+    if config.architecture == "pretrained":
+        return PretrainedImageEncoder(config.pretrained, embedding=embedding)
+    return SmallImageEncoder(image_size=image_size, width=config.width, embedding=embedding)
