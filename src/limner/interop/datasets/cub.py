@@ -40,10 +40,10 @@ INFO = {
     "name": "CUB-200-2011",
     "description": "Caltech-UCSD Birds-200-2011: photographs of 200 kinds of birds with boxes and 15 parts.",
     "licence": "Non-commercial research and education only; the photographs belong to their Flickr owners; "
-               "not for redistribution. The captions of Reed et al. carry no licence.",
+    "not for redistribution. The captions of Reed et al. carry no licence.",
     "credit": "Wah, Branson, Welinder, Perona, Belongie: The Caltech-UCSD Birds-200-2011 Dataset, CNS-TR-2011-001. "
-              "Captions: Reed, Akata, Schiele, Lee: Learning Deep Representations of Fine-Grained Visual "
-              "Descriptions, CVPR 2016.",
+    "Captions: Reed, Akata, Schiele, Lee: Learning Deep Representations of Fine-Grained Visual "
+    "Descriptions, CVPR 2016.",
 }
 
 
@@ -57,8 +57,16 @@ class _View:
     points: Points | None
 
 
-def import_cub(source: Path, out: Path, *, captions: str = "auto", split: SplitChoice = "trainval",
-               views: Views = "all", copy: bool = False, progress: Progress | None = None) -> ImportReport:
+def import_cub(
+    source: Path,
+    out: Path,
+    *,
+    captions: str = "auto",
+    split: SplitChoice = "trainval",
+    views: Views = "all",
+    copy: bool = False,
+    progress: Progress | None = None,
+) -> ImportReport:
     """Reads CUB_200_2011 (images.txt, classes, boxes, parts) and writes a folder in our format.
 
     ``source`` is the folder that holds CUB_200_2011, or CUB_200_2011 itself. A reduced copy is read too: index files
@@ -93,11 +101,22 @@ def import_cub(source: Path, out: Path, *, captions: str = "auto", split: SplitC
         unassigned += view is not None and bool(texts) and part is None
         if view is None or not texts or part is None:
             continue
-        entries.append((Record(view.name, texts, label=path.split("/")[0], bbox=view.bbox, keypoints=view.points,
-                               attributes=attributes.get(key), split=part), view.file))
+        entries.append(
+            (
+                Record(
+                    view.name,
+                    texts,
+                    label=path.split("/")[0],
+                    bbox=view.bbox,
+                    keypoints=view.points,
+                    attributes=attributes.get(key),
+                    split=part,
+                ),
+                view.file,
+            )
+        )
     notes += view_notes
-    for count, what in ((missing, "have no picture file"), (bare, "have no captions"),
-                        (unassigned, "are in no split")):
+    for count, what in ((missing, "have no picture file"), (bare, "have no captions"), (unassigned, "are in no split")):
         if count:
             notes.append(f"{count} of the {len(paths)} birds in images.txt {what} and were left out.")
     if not entries:
@@ -158,8 +177,10 @@ def _part_locations(path: Path) -> dict[int, Points]:
             continue
         cells = numbers(line.split(), f"{path}, line {line_number}")
         if len(cells) != 5 or not 1 <= cells[1] <= _PARTS:
-            raise LimnerError(f"{path}, line {line_number}: expected picture, part (1 to {_PARTS}), x, y, visible, "
-                              f"got {line.strip()!r}.")
+            raise LimnerError(
+                f"{path}, line {line_number}: expected picture, part (1 to {_PARTS}), x, y, visible, "
+                f"got {line.strip()!r}."
+            )
         row = points.setdefault(int(cells[0]), [(0.0, 0.0, 0.0)] * _PARTS)
         row[int(cells[1]) - 1] = (cells[2], cells[3], cells[4])
     return {key: tuple(row) for key, row in points.items()}
@@ -206,8 +227,9 @@ def _attributes(places: Sequence[Path]) -> tuple[dict[int, dict[str, str]], dict
     return attributes, split
 
 
-def _split(places: Sequence[Path], choice: SplitChoice, keys: dict[int, str],
-           seen_split: dict[int, str]) -> Callable[[int], str | None]:
+def _split(
+    places: Sequence[Path], choice: SplitChoice, keys: dict[int, str], seen_split: dict[int, str]
+) -> Callable[[int], str | None]:
     """The split of a picture by its number."""
     if choice == "images":
         rows = table(require(places, "the split of pictures", "train_test_split.txt"), 2)
@@ -220,9 +242,11 @@ def _split(places: Sequence[Path], choice: SplitChoice, keys: dict[int, str],
         return lambda key: pickled.get(keys[key])
     if seen_split:
         return lambda key: _SEEN_SPLITS.get(seen_split.get(key, ""))
-    raise LimnerError("no class-disjoint split was found: put trainvalclasses.txt and testclasses.txt, or "
-                      "train/filenames.pickle and test/filenames.pickle, into the source folder; or take the data "
-                      "set's own split of pictures, whose classes overlap, with split 'images'.")
+    raise LimnerError(
+        "no class-disjoint split was found: put trainvalclasses.txt and testclasses.txt, or "
+        "train/filenames.pickle and test/filenames.pickle, into the source folder; or take the data "
+        "set's own split of pictures, whose classes overlap, with split 'images'."
+    )
 
 
 def _captions(places: Sequence[Path], choice: str) -> tuple[Callable[[str], tuple[str, ...]], list[str], str]:
@@ -232,8 +256,11 @@ def _captions(places: Sequence[Path], choice: str) -> tuple[Callable[[str], tupl
         if folder is not None:
             return CaptionFiles(folder), [], folder.name
         pickle = find(places, "captions.pickle")
-        lines = [path for path in (find(places, name) for name in
-                                   ("captions_human.jsonl", "captions_from_attributes.jsonl")) if path is not None]
+        lines = [
+            path
+            for path in (find(places, name) for name in ("captions_human.jsonl", "captions_from_attributes.jsonl"))
+            if path is not None
+        ]
         if pickle is None and not lines:
             require(places, "the captions", "text_c10", "text", "captions.pickle", "captions_human.jsonl")
     else:
@@ -244,8 +271,11 @@ def _captions(places: Sequence[Path], choice: str) -> tuple[Callable[[str], tupl
         lines = [] if pickle else [path]
     if pickle is not None:
         known = pickled_captions(pickle, places)
-        return lambda key: known.get(key, ()), ["Captions come from captions.pickle: lower-case words, no "
-                                                "punctuation."], pickle.name
+        return (
+            lambda key: known.get(key, ()),
+            ["Captions come from captions.pickle: lower-case words, no punctuation."],
+            pickle.name,
+        )
     known = {}
     notes = []
     for path in lines:  # earlier files win
@@ -268,6 +298,7 @@ def _caption_lines(path: Path) -> tuple[dict[str, tuple[str, ...]], int]:
             damaged += sum("\ufffd" in text for text in row["captions"])
             captions[row["path"].rsplit(".", 1)[0]] = tuple(text for text in map(mended, row["captions"]) if text)
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise LimnerError(f"{path}, line {number}: expected an object with path and captions "
-                              f"({type(error).__name__}: {error}).") from None
+            raise LimnerError(
+                f"{path}, line {number}: expected an object with path and captions ({type(error).__name__}: {error})."
+            ) from None
     return captions, damaged

@@ -50,8 +50,10 @@ def require(places: Sequence[Path], what: str, *names: str) -> Path:
     """Like ``find``. Raises LimnerError that says what is missing and where it was looked for."""
     found = find(places, *names)
     if found is None:
-        raise LimnerError(f"{what} was not found: looked for {' or '.join(names)} in "
-                          f"{', '.join(map(str, places))}. Put it there, or give the folder that holds it.")
+        raise LimnerError(
+            f"{what} was not found: looked for {' or '.join(names)} in "
+            f"{', '.join(map(str, places))}. Put it there, or give the folder that holds it."
+        )
     return found
 
 
@@ -62,8 +64,10 @@ def table(path: Path, columns: int) -> dict[int, list[str]]:
         if line.strip():
             cells = line.split(maxsplit=columns - 1)
             if len(cells) != columns or not cells[0].isdigit():
-                raise LimnerError(f"{path}, line {number}: expected {columns} columns, the first a whole number, "
-                                  f"got {line.strip()!r}.")
+                raise LimnerError(
+                    f"{path}, line {number}: expected {columns} columns, the first a whole number, "
+                    f"got {line.strip()!r}."
+                )
             rows[int(cells[0])] = cells[1:]
     return rows
 
@@ -106,12 +110,14 @@ def mended(caption: str) -> str:
 
 def class_split(places: Sequence[Path], choice: SplitChoice) -> dict[str, str] | None:
     """Class name -> split, from {train,val,trainval,test}classes.txt; None if the lists are not there."""
+
     def names(part: str) -> list[str]:
         path = find(places, f"{part}classes.txt")
         if path is None:
             return []
-        return [line.strip().removesuffix(".t7") for line in path.read_text(encoding="utf-8").splitlines()
-                if line.strip()]
+        return [
+            line.strip().removesuffix(".t7") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
 
     train, val, test = names("train"), names("val"), names("test")
     if choice == "trainval" or not train:
@@ -144,20 +150,26 @@ def pickled_captions(path: Path, places: Sequence[Path]) -> dict[str, tuple[str,
 
     content = read_pickle(path)
     if not isinstance(content, (list, tuple)) or len(content) < 3 or not isinstance(content[2], dict):
-        raise LimnerError(f"{path} is not AttnGAN's captions.pickle: expected a list of train captions, test captions, "
-                          "words by number and numbers by word.")
+        raise LimnerError(
+            f"{path} is not AttnGAN's captions.pickle: expected a list of train captions, test captions, "
+            "words by number and numbers by word."
+        )
     captions: dict[str, tuple[str, ...]] = {}
     for part, encoded in zip(("train", "test"), content[:2], strict=True):
         names = require(places, f"the list of {part} pictures", f"{part}/filenames.pickle")
         keys = text_list(read_pickle(names), names)
         if not keys or len(encoded) % len(keys):
-            raise LimnerError(f"{path} has {len(encoded)} {part} captions for the {len(keys)} pictures of {names}; "
-                              "they do not belong together.")
+            raise LimnerError(
+                f"{path} has {len(encoded)} {part} captions for the {len(keys)} pictures of {names}; "
+                "they do not belong together."
+            )
         each = len(encoded) // len(keys)
         for row, key in enumerate(keys):
             try:
-                texts = (" ".join(content[2][int(word)] for word in words)
-                         for words in encoded[row * each:(row + 1) * each])
+                texts = (
+                    " ".join(content[2][int(word)] for word in words)
+                    for words in encoded[row * each : (row + 1) * each]
+                )
                 captions[key] = tuple(text for text in texts if text)
             except (KeyError, TypeError, ValueError) as error:
                 raise LimnerError(f"{path} uses a word number that it does not explain ({error}).") from None
@@ -170,9 +182,17 @@ def text_list(content: Any, path: Path) -> list[str]:
     return list(content)
 
 
-def write_import(out: Path, entries: list[tuple[Record, Path]], info: dict[str, Any], notes: list[str], *, copy: bool,
-                 progress: Progress | None) -> ImportReport:
+def write_import(
+    out: Path,
+    entries: list[tuple[Record, Path]],
+    info: dict[str, Any],
+    notes: list[str],
+    *,
+    copy: bool,
+    progress: Progress | None,
+) -> ImportReport:
     """Writes the folder; what the import chose stands in dataset.json too."""
-    counts = write_folder(out, entries, info={**info, "import_notes": notes}, copy=copy, total=len(entries),
-                          progress=progress)
+    counts = write_folder(
+        out, entries, info={**info, "import_notes": notes}, copy=copy, total=len(entries), progress=progress
+    )
     return ImportReport(Path(out), counts, tuple(notes))
