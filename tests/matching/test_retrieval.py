@@ -42,6 +42,11 @@ def test_a_case_counted_by_hand() -> None:
     assert scores.precision_per_class == pytest.approx((2 / 3, 2 / 3))
 
 
+def test_equal_scores_rank_by_index() -> None:
+    classes = torch.arange(2).repeat_interleave(1000)
+    assert precision_at_k(torch.zeros(2000, 3), classes, torch.ones(2, 3)).tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize("k", [0, 6])
 def test_k_beyond_the_pictures_is_refused(k: int) -> None:
     with pytest.raises(LimnerError, match="between 1 and 5"):

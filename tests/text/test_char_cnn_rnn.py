@@ -11,7 +11,12 @@ from tests.text.loops import gated_states, linear, trunk
 from tests.text.test_char_cnn_rnn_golden import recurrent_encoder
 
 from limner.errors import LimnerError
-from limner.text.char_cnn_rnn import OneHotConvolution, temporal_convolution_weight
+from limner.text.char_cnn_rnn import (
+    OneHotConvolution,
+    TemporalConvolution,
+    TemporalMaxPool,
+    temporal_convolution_weight,
+)
 from limner.text.config import PATTERNS, PUBLISHED, Architecture, TextEncoderConfig
 from limner.text.encoders import build_text_encoder
 
@@ -127,6 +132,23 @@ def test_the_one_hot_convolution_is_the_dense_one_with_its_gradients() -> None:
     torch.testing.assert_close(fast, dense, rtol=0, atol=1e-12)
     torch.testing.assert_close(layer.weight.grad, weight.grad, rtol=0, atol=1e-12)
     torch.testing.assert_close(layer.bias.grad, bias.grad, rtol=0, atol=1e-12)
+
+
+def test_channels_last_operations_are_the_one_dimensional_ones_with_their_gradients() -> None:
+    random = torch.Generator().manual_seed(4)
+    values = torch.randn(3, 5, 17, generator=random, dtype=torch.float64)
+    convolution = TemporalConvolution(5, 4, 3, dtype=torch.float64)
+    results = []
+    for channels_last in (False, True):
+        x = values.transpose(1, 2).contiguous().transpose(1, 2) if channels_last else values.clone()
+        x.requires_grad_()
+        pool = TemporalMaxPool(3, 2) if channels_last else torch.nn.MaxPool1d(3, 2)
+        y = pool(convolution(x) if channels_last else F.conv1d(x, convolution.weight, convolution.bias))
+        weighted = y * torch.arange(y.numel()).view(y.shape)
+        results.append((y, *torch.autograd.grad(weighted.sum(), (x, convolution.weight, convolution.bias))))
+    for plain, last in zip(*results, strict=True):
+        torch.testing.assert_close(last, plain, rtol=0, atol=1e-10)
+    assert results[1][0].transpose(1, 2).is_contiguous()
 
 
 @pytest.mark.parametrize("bad", [-1, 71])

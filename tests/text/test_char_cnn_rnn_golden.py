@@ -8,7 +8,7 @@ import torch
 from tests.golden.char_cnn_rnn.reference import PRECISIONS, Reference
 from torch import nn
 
-from limner.text.char_cnn_rnn import THRESHOLD, convolution_trunk, temporal_convolution_weight
+from limner.text.char_cnn_rnn import THRESHOLD, TemporalMaxPool, convolution_trunk, temporal_convolution_weight
 from limner.text.characters import ALPHABET, INDEX_OF, CharacterTokeniser
 from limner.text.config import Architecture, Layer, TextEncoderConfig
 from limner.text.encoders import build_text_encoder
@@ -70,7 +70,7 @@ def test_recurrent_character_encoders(name: str, precision: str) -> None:
         if isinstance(module, nn.Threshold):
             convolution += 1
             reference.close(f"act/conv{convolution}", values.transpose(1, 2))
-        elif isinstance(module, nn.MaxPool1d) and convolution < 3:
+        elif isinstance(module, TemporalMaxPool) and convolution < 3:
             reference.close(f"act/pool{convolution}", values.transpose(1, 2))
     reference.close("act/rnn_in", values.transpose(1, 2))
     states = encoder.states(tokens)

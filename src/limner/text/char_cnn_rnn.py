@@ -36,7 +36,8 @@ class OneHotConvolution(nn.Module):
     """A valid convolution over the one-hot rows of index tokens, without ever making the rows.
 
     Same parameters and result as ``nn.Conv1d(vocabulary_size, channels, kernel)`` on one-hot input (index 0: a row of
-    zeros). Each window is the sum of ``kernel`` rows of a table, which costs a sixth to a third of the dense product.
+    zeros). Each window is the sum of ``kernel`` rows of a table; ``benchmarks/text_encoders.py`` times it against the
+    dense convolution.
     """
 
     def __init__(self, vocabulary_size: int, channels: int, kernel: int) -> None:
@@ -55,6 +56,29 @@ class OneHotConvolution(nn.Module):
         windows = tokens.unfold(1, kernel, 1) + taps
         sums = F.embedding_bag(windows.reshape(-1, kernel), table, mode="sum").view(*windows.shape[:2], channels)
         return (sums + self.bias).transpose(1, 2)
+
+
+class TemporalConvolution(nn.Conv1d):
+    """``nn.Conv1d`` (B, C, T) computed as a 2-D convolution of height 1, which keeps the channels-last memory order.
+
+    Torch has no channels-last form of the 1-D operations; with this one and ``TemporalMaxPool`` nothing is transposed
+    between the first convolution and the recurrence.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.conv2d(input.unsqueeze(2), self.weight.unsqueeze(2), self.bias).squeeze(2)
+
+
+class TemporalMaxPool(nn.Module):
+    """Valid max-pooling over time, (B, C, T) -> (B, C, steps), in channels-last memory order."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.width = width
+        self.stride = stride
+
+    def forward(self, values: Tensor) -> Tensor:
+        return F.max_pool2d(values.unsqueeze(2), (1, self.width), (1, self.stride)).squeeze(2)
 
 
 class ReluRecurrence(nn.Module):
@@ -112,10 +136,10 @@ def convolution_trunk(vocabulary_size: int, widths: tuple[int, ...], layers: tup
     modules: list[nn.Module] = []
     inputs = vocabulary_size
     for number, (width, layer) in enumerate(zip(widths, layers, strict=True)):
-        kind = OneHotConvolution if number == 0 else nn.Conv1d
+        kind = OneHotConvolution if number == 0 else TemporalConvolution
         modules += [kind(inputs, width, layer.kernel), nn.Threshold(THRESHOLD, 0.0)]
         if layer.pool > 1:
-            modules.append(nn.MaxPool1d(layer.pool, layer.stride))
+            modules.append(TemporalMaxPool(layer.pool, layer.stride))
         inputs = width
     return nn.Sequential(*modules)
 
