@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,10 @@ class ToyConfig:
     """Batch norm and dropout in the painter."""
     best: str = ""
     fault: str = ""
-    """What goes wrong: ``loss`` or ``weights`` (not a number from ``fault_step`` on), ``flat`` or ``same`` samples."""
+    """What goes wrong: ``loss`` or ``weights`` (not a number from ``fault_step`` on), ``flat`` or ``same`` samples,
+    ``interrupt`` (Ctrl-C during ``fault_step`` of the stage ``fault_stage``)."""
     fault_step: int = 4
+    fault_stage: str = "painter"
 
 
 def corpus(count: int = 24) -> Corpus:
@@ -92,6 +95,9 @@ class ToyStage:
                              for c in captions[:, 0].tolist()])
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        faulty = self.name == self.config.fault_stage and context.step >= self.config.fault_step
+        if faulty and self.config.fault == "interrupt" and context.step == self.config.fault_step:
+            signal.raise_signal(signal.SIGINT)
         classes, target = self._classes(batch.captions), as_float(batch.images)
         optimiser = self.optimisers["adam"]
         optimiser.param_groups[0]["lr"] = 0.01 * (1 - 0.5 * context.fraction)
@@ -101,12 +107,12 @@ class ToyStage:
             else:
                 noise = context.normal("noise", len(classes), 4)
                 loss = (self.modules["painter"](self.embedding(classes), noise) - target).square().mean()
-        if self.config.fault == "loss" and context.step >= self.config.fault_step:
+        if faulty and self.config.fault == "loss":
             loss = loss * torch.nan
         context.update(optimiser, loss)
-        if self.config.fault == "weights" and context.step >= self.config.fault_step:
+        if faulty and self.config.fault == "weights":
             with torch.no_grad():
-                next(self.modules["painter" if self.name == "painter" else "words"].parameters())[0, 0] = torch.inf
+                next(self.modules[self.name].parameters())[0, 0] = torch.inf
             loss = torch.ones(())
         return {"square": loss.detach(), "fraction": torch.tensor(context.fraction)}
 
@@ -129,8 +135,7 @@ class ToyStage:
         return {"peak": -abs(context.images_seen - 32.0), "nothing": float("nan")}
 
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
-        name = "words" if self.name == "words" else "painter"
-        return Components({name: modules[name].state_dict()}, {"vocabulary": list(WORDS)})
+        return Components({self.name: modules[self.name].state_dict()}, {"vocabulary": list(WORDS)})
 
 
 class ToyPainter:

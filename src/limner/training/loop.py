@@ -69,17 +69,17 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
         system.name, preset, to_json(config), corpus, seed=settings.seed, images=settings.images, tick=settings.tick,
         device=fabric.device.type, precision="bf16" if fabric._precision.precision == "bf16-mixed" else "32",
     )
-    if fabric.is_global_zero:
-        description = folder.open(description, resume=resume)
-    description = fabric.broadcast(description)
     names = system.stage_names(config)
-    tensorboard = run / "tensorboard" if settings.tensorboard else None
+    first = fabric.is_global_zero
+    tensorboard = run / "tensorboard" if settings.tensorboard and first else None
     with (
+        folder.opened(description, resume=resume) if first else contextlib.nullcontext(description) as description,
         _kept_generators(fabric.device),
         Interruption() as interruption,
-        Reporter(enabled=progress and fabric.is_global_zero) as reporter,
-        contextlib.closing(RunLog(folder.log_path, tensorboard if fabric.is_global_zero else None)) as log,
+        Reporter(enabled=progress and first) as reporter,
+        contextlib.closing(RunLog(folder.log_path, tensorboard)) as log,
     ):
+        description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
                   description["tick"], interruption, reporter, log, system.build_stage, system.build_painter)
         components = Components()

@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ from limner.files import read_json, remove, write_json, written_atomically
 from limner.training.log import cut_log
 from limner.vision.grid import draw_grid
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FORMAT = 1
+_LOCK = ".lock"
 _MUST_AGREE = ("system", "config", "data", "seed")
 
 
@@ -40,37 +47,54 @@ class RunFolder:
         self.log_path = root / "log.jsonl"
         self.painter_path = root / "painter"
 
-    def open(self, description: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
-        """Starts a new run, or finds an old one and clears away what a killed process left half written.
+    @contextlib.contextmanager
+    def opened(self, description: Mapping[str, Any], *, resume: bool) -> Iterator[dict[str, Any]]:
+        """Starts a new run, or takes up an old one and clears away what a killed process left half written.
 
-        Returns the description as it now stands in config.json: ``images`` and ``tick`` of None keep the old values.
+        The run is held until the end of the body; the system frees it when the process dies. Gives the description
+        as it now stands in config.json: ``images`` and ``tick`` of None keep the values of before.
 
         Raises:
-            LimnerError: the folder is taken, there is nothing to resume, or the run is another one.
+            LimnerError: the folder is taken, there is nothing to resume, the run is another one, or another process
+                is training in it.
         """
-        if not resume:
-            if self.root.exists() and (not self.root.is_dir() or any(not _is_leftover(p) for p in self.root.iterdir())):
-                raise LimnerError(f"{self.root} exists already. Go on with that training with --resume, or choose "
-                                  "another folder.")
-            self.clear_leftovers()
-            write_json(self.config_path, dict(description))
-            return dict(description)
-        if not self.config_path.is_file():
+        if resume and not self.config_path.is_file():
             raise LimnerError(f"there is no training to resume in {self.root}: it has no config.json. "
                               "Leave --resume out to start one.")
+        if self.root.exists() and not self.root.is_dir():
+            raise LimnerError(f"{self.root} is a file; a training needs a folder of its own.")
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / _LOCK).open("ab") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise LimnerError(f"another process is training in {self.root}. Wait for it, or stop it first."
+                                      ) from None
+            yield self._take_up(description) if resume else self._start(description)
+
+    def _start(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        if any(not _is_leftover(path) and path.name != _LOCK for path in self.root.iterdir()):
+            raise LimnerError(f"{self.root} exists already and is not empty. Go on with a training in it with "
+                              "--resume, or choose another folder.")
+        self.clear_leftovers()
+        write_json(self.config_path, dict(description))
+        return dict(description)
+
+    def _take_up(self, description: Mapping[str, Any]) -> dict[str, Any]:
         before = read_json(self.config_path)
         if before.get("format") != FORMAT:
             raise LimnerError(f"{self.root} has run format {before.get('format')!r}; this Limner writes {FORMAT}.")
-        plain = json.loads(json.dumps(dict(description)))
+        now = json.loads(json.dumps(dict(description)))
         for field in _MUST_AGREE:
-            difference = _difference(before.get(field), plain[field], field)
+            difference = _difference(before.get(field), now[field], field)
             if difference:
                 raise LimnerError(f"{self.root} is another training: {difference}. Resume it with the same system, "
                                   "configuration, data and seed, or start a new run in another folder.")
         self.clear_leftovers()
-        plain = {**plain, **{name: before[name] for name in ("images", "tick") if plain[name] is None}}
-        write_json(self.config_path, plain)
-        return plain
+        now |= {name: before[name] for name in ("images", "tick") if now[name] is None}
+        write_json(self.config_path, now)
+        return now
 
     def clear_leftovers(self) -> None:
         """Removes files and folders that a killed process left half written."""

@@ -120,3 +120,8 @@ class Components:
 
     def __or__(self, other: Components) -> Components:
         return Components({**self.weights, **other.weights}, {**self.assets, **other.assets})
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state dict as CPU tensors, as ``Components`` hold it."""
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}

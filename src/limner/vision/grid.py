@@ -76,7 +76,7 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(line) <= width:
         return line
-    stem = line.removesuffix(" ...")
+    stem = line.removesuffix(" ...")[:width]
     while stem and font.getlength(stem + "...") > width:
         stem = stem[:-1]
     return stem.rstrip() + "..."
