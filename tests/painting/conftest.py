@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.painting import toy
 
 from limner import systems
 from limner.painting.painter import Painter
-from tests.painting import toy
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ Nothing heavier than argparse is imported before a command runs.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="limner", description=_DESCRIPTION, epilog=_EXAMPLES,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"limner {limner.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(run=None)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
     for command in _COMMANDS:
@@ -54,14 +56,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a caption may hold what the terminal cannot show
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as end:  # argparse ends --help with 0 and a wrong command line with 2
         return end.code if isinstance(end.code, int) else 2
+    if arguments.run is None:
+        _parser().print_help(sys.stderr)
+        return 2
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments)
         sys.stdout.flush()
-        return 0
+        return status or 0
     except BrokenPipeError:
         # whoever read our output has left; nothing more can be said there, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

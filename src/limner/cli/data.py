@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from limner.cli.terminal import progress
+from limner.cli.terminal import progress, say
 from limner.errors import LimnerError
 
 _EXAMPLES = """\
@@ -27,9 +27,10 @@ _IMPORTERS = {
     "cub": ("limner.interop.datasets.cub", "import_cub"),
     "oxford102": ("limner.interop.datasets.oxford102", "import_oxford102"),
     "coco": ("limner.interop.datasets.coco", "import_coco"),
-    "parquet": ("limner.interop.datasets.parquet", "import_parquet"),
-    "webdataset": ("limner.interop.datasets.webdataset", "import_webdataset"),
+    "parquet": ("limner.data.tables", "import_tables"),
+    "webdataset": ("limner.data.shards", "import_shards"),
 }
+_IMPORT_OPTIONS = ("captions", "split", "views", "year", "text_column", "image_column", "copy")
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -80,19 +81,21 @@ def _add_import(actions: Any, common: argparse.ArgumentParser) -> None:
     importing.add_argument("what", choices=tuple(_IMPORTERS))
     importing.add_argument("source", type=Path, metavar="SRC")
     importing.add_argument("out", type=Path, metavar="OUT")
-    importing.add_argument("--captions", metavar="PATH", help="where the captions are, if not in their usual place")
-    importing.add_argument("--split", help="which split into train, val and test (see docs/data.md)")
+    importing.add_argument("--captions", metavar="PATH", help="cub, oxford102: captions that are not in their usual "
+                           "place")
+    importing.add_argument("--split", choices=("trainval", "classes", "images"),
+                           help="cub, oxford102: how classes or pictures are held out (default trainval)")
     importing.add_argument("--views", choices=("all", "full", "crops"), help="cub: which pictures of a reduced copy")
+    importing.add_argument("--year", type=int, help="coco: 2014 or 2017")
+    importing.add_argument("--text-column", metavar="NAME", help="parquet: the column of captions")
+    importing.add_argument("--image-column", metavar="NAME", help="parquet: the column of picture bytes")
     importing.add_argument("--copy", action="store_true", default=None, help="copy pictures instead of linking them")
     importing.set_defaults(run=_import)
 
 
 def _make(arguments: argparse.Namespace) -> None:
     with progress() as bar:
-        def report(done: int, total: int) -> None:
-            bar(f"making {arguments.what}", done, total)
-
-        common = {"count": arguments.count, "seed": arguments.seed, "workers": arguments.workers, "progress": report}
+        common = {"count": arguments.count, "seed": arguments.seed, "workers": arguments.workers, "progress": bar}
         if arguments.what == "shapes":
             _refuse(arguments, "mnist")
             from limner.data.shapes import make_shapes
@@ -121,19 +124,33 @@ def _import(arguments: argparse.Namespace) -> None:
 
     module, function = _IMPORTERS[arguments.what]
     read = getattr(import_module(module), function)
-    given = {name: getattr(arguments, name) for name in ("captions", "split", "views", "copy")}
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(arguments, name) for name in _IMPORT_OPTIONS if getattr(arguments, name) is not None}
     for name in options:
         if name not in signature(read).parameters:
-            raise LimnerError(f"the import of {arguments.what} takes no --{name}.")
+            raise LimnerError(f"the import of {arguments.what} takes no --{name.replace('_', '-')}.")
     with progress() as bar:
         report = read(arguments.source, arguments.out, progress=bar, **options)
-    print(report)
+    counts = report if isinstance(report, dict) else report.counts
+    for note in () if isinstance(report, dict) else report.notes:
+        say(note)
+    print(f"{arguments.out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    from limner.data.check import check_folder
+def _check(arguments: argparse.Namespace) -> int:
+    from limner.data.check import check_folder, render
 
     with progress() as bar:
         report = check_folder(arguments.folder, progress=bar)
-    print(json.dumps(report.to_json(), indent=1) if arguments.json else report)
+    if arguments.sheet is not None:
+        from limner.data.contact_sheet import save_contact_sheet
+        from limner.painting.png import png_path
+
+        save_contact_sheet(arguments.folder, png_path(arguments.sheet))
+        say(f"the contact sheet is in {arguments.sheet}")
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(render(report))
+    return 0 if report.usable else 2

@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     total = len(order.requests)
     if (arguments.gif or arguments.explain) and total != 1:
         raise LimnerError(f"--gif and --explain take one caption, one seed and -n 1; this asks for {total} pictures.")
+    _check_names(out, order.requests)
     painter = _load(arguments, order)
     written = _paint(painter, order, out, as_json=arguments.json)
     if arguments.gif or arguments.explain:
@@ -103,9 +104,9 @@ def _order(arguments: argparse.Namespace) -> _Order:
         story = read_story(arguments.like)
         told = story.get("paintings", [story])
         if not changes:
-            grid = story.get("grid") or {}
-            return _Order([request_of(one) for one in told], int(grid.get("columns") or 1), grid.get("labels"),
-                          [str(one.get("pixels")) for one in told], [one["model"] for one in told])
+            grid = story.get("grid", {})
+            return _Order([request_of(one) for one in told], grid.get("columns", 1), grid.get("labels"),
+                          [one["pixels"] for one in told], [one["model"] for one in told])
         if len(told) > 1:
             raise LimnerError(f"{arguments.like} is a grid of {len(told)} pictures: it can be painted again as it is, "
                               "but changes need the PNG of one picture.")
@@ -197,7 +198,7 @@ def _paint(painter: Painter, order: _Order, out: str, *, as_json: bool) -> list[
     from limner.painting.sheet import save_grid
 
     total = len(order.requests)
-    numbered = "{" in out
+    numbered = _is_pattern(out)
     kept: list[Painting] = []
     warned: set[tuple[str, ...]] = set()
     with progress() as report:
@@ -218,10 +219,29 @@ def _paint(painter: Painter, order: _Order, out: str, *, as_json: bool) -> list[
     return kept
 
 
-def _named(out: str, number: int, painting: Painting) -> str:
-    for name, value in (("{i}", number), ("{seed}", painting.seed), ("{index}", painting.index)):
-        out = out.replace(name, str(value))
+_PLACES = ("{i}", "{seed}", "{index}")
+
+
+def _is_pattern(out: str) -> bool:
+    return any(place in out for place in _PLACES)
+
+
+def _named(out: str, number: int, picture: Request | Painting) -> str:
+    for place, value in zip(_PLACES, (number, picture.seed, picture.index), strict=True):
+        out = out.replace(place, str(value))
     return out
+
+
+def _check_names(out: str, requests: list[Request]) -> None:
+    """Refuses a pattern that gives two pictures one name, and a grid that would be too large."""
+    if not _is_pattern(out):
+        from limner.painting.sheet import check_grid
+
+        check_grid(len(requests))
+        return
+    names = [_named(out, number, request) for number, request in enumerate(requests, 1)]
+    if len(set(names)) < len(names):
+        raise LimnerError(f"--out {out} gives several pictures the same name: put {{i}} (the number) into it.")
 
 
 def _report(painting: Painting, path: Path, *, as_json: bool) -> None:

@@ -45,10 +45,10 @@ def _lines(story: dict[str, Any]) -> list[str]:
         "seed": f"{story['seed']}, index {story['index']}",
         "painter": f"{model.get('name')} ({model.get('system')}, {str(model.get('hash'))[:10]})",
         "inputs": json.dumps(story["inputs"]) if story["inputs"] else "",
-        "size": "x".join(map(str, story.get("size") or [])),
-        "device": (story.get("settings") or {}).get("device", ""),
+        "size": "x".join(map(str, story["size"])),
+        "device": story["settings"].get("device", ""),
         "version": f"limner {story.get('limner')}",
-        "warnings": " ".join(map(str, story.get("warnings") or [])),
+        "warnings": " ".join(map(str, story["warnings"])),
     }
     return [f"  {name:9}{_visible(str(value))}" for name, value in facts.items() if value]
 

@@ -40,7 +40,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="batch size of every stage")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                         help="change a field of the configuration; may be repeated")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights, batches and noise (default 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
     parser.add_argument("--precision", default="auto", help="32, bf16 or auto (default auto: bf16 where it is fast)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's choice)")
@@ -125,4 +125,4 @@ def _set_everywhere(plain: dict[str, Any], field: str, value: int) -> None:
             group[field] = value
             found = True
     if not found:
-        raise LimnerError(f"no stage of this system has the field {field}; limner train ... --dry-run shows the fields.")
+        raise LimnerError(f"no stage of this system has the field {field}; --dry-run shows the fields.")

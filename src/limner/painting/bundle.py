@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,17 +43,12 @@ def bundle_hash(folder: Path) -> str:
     and the JSON assets. A changed card or description leaves it as it is."""
     digest = hashlib.sha256()
     config = read_json(folder / "config.json")
-    digest.update(_canonical({"system": config.get("system"), "config": config.get("config")}))
+    decisive = {name: config.get(name) for name in ("system", "config")}
+    digest.update(json.dumps(decisive, sort_keys=True).encode())
     for file in sorted(folder.iterdir()):
         if file.suffix == ".safetensors" or (file.suffix == ".json" and file.name != "config.json"):
             digest.update(f"\n{file.name} {sha256(file)}".encode())
     return digest.hexdigest()
-
-
-def _canonical(value: Any) -> bytes:
-    import json
-
-    return json.dumps(value, sort_keys=True).encode()
 
 
 def find(name: str | Path) -> Path:
@@ -59,10 +56,11 @@ def find(name: str | Path) -> Path:
 
     Raises LimnerError that says what there is instead.
     """
-    if isinstance(name, str) and (BUNDLES / name / "config.json").is_file():
-        return BUNDLES / name
+    for packaged_folder in _packaged():
+        if name == packaged_folder.name:
+            return packaged_folder
     folder = Path(name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112, for Path.is_dir raises for a name that is too long
         there = ", ".join(path.name for path in _packaged()) or "none"
         raise LimnerError(f"there is no painter {str(name)!r}: give the name of a packaged one ({there}), "
                           "the folder of a bundle, or the folder of a run.")

@@ -23,8 +23,9 @@ def model_card(system: System, info: dict[str, Any]) -> str:
              *(f"- **{title}:** {value}" for title, value in facts.items()), "", "## Scores", ""]
     scores = info.get("scores") or {}
     lines += [f"- {metric}: {_number(value)}" for metric, value in scores.items()] or ["No scores are recorded."]
-    lines += ["", "## How to use", "", "```", f'limner paint "CAPTION" --model {name} --seed 7 --out painting.png', "```",
-              "", "```python", "import limner", "", f'painter = limner.load("{name}")  # the folder of this file',
+    lines += ["", "## How to use", "", "```", f'limner paint "CAPTION" --model {name} --seed 7 --out painting.png',
+              "```", "", "```python", "import limner", "",
+              f'painter = limner.load("{name}")  # the folder of this file',
               'painting = painter("CAPTION", seed=7)', 'painting.save("painting.png")', "```", ""]
     return "\n".join(lines)
 

@@ -47,9 +47,9 @@ def word_effects(painter: Painter, painting: Painting) -> list[WordEffect]:
                           f"this caption has {len(words)}.")
     text = painting.caption
     request = Request(text, painting.seed, painting.index, painting.inputs)
-    shorter = [replace(request, caption=" ".join((text[: word.start()] + text[word.end() :]).split())) for word in words]
+    rests = [" ".join((text[: word.start()] + text[word.end() :]).split()) for word in words]
     effects = []
-    for word, without in zip(words, painter.paint(shorter), strict=True):
+    for word, without in zip(words, painter.paint([replace(request, caption=rest) for rest in rests]), strict=True):
         map = np.abs(painting.array.astype(np.float32) - without.array).mean(2) / 255
         effects.append(WordEffect(word.group(), without, float(map.mean()), map))
     return effects

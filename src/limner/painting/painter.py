@@ -13,7 +13,7 @@ from PIL import Image
 import limner
 from limner.config import from_json, to_json
 from limner.errors import LimnerError
-from limner.painting.bundle import bundle_hash, describe, find
+from limner.painting.bundle import describe, find
 from limner.painting.card import model_card
 from limner.painting.painting import Model, Painting
 from limner.painting.requests import check_inputs, checked_caption, checked_seeds

@@ -109,4 +109,4 @@ def _recorded(value: Any) -> Any:
         return {str(name): _recorded(item) for name, item in value.items()}
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
-    raise LimnerError(f"an input must be made of numbers, text, lists, pictures and arrays, got {type(value).__name__}.")
+    raise LimnerError(f"an input is made of numbers, text, lists, pictures and arrays, not of {type(value).__name__}.")

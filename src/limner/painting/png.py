@@ -43,9 +43,14 @@ def write_png(path: Path, image: Image.Image, story: dict[str, Any], parameters:
     info.add_text("parameters", parameters)
     content = io.BytesIO()
     image.save(content, "PNG", pnginfo=info, optimize=True)
+    write_content(png_path(path), content.getvalue())
+
+
+def write_content(path: Path, content: bytes) -> None:
+    """Writes a file at once. Raises LimnerError that names it if that cannot be done."""
     try:
-        with written_atomically(png_path(path)) as temporary:
-            temporary.write_bytes(content.getvalue())
+        with written_atomically(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise LimnerError(f"cannot write {path}: {error.strerror or error}.") from None
 
@@ -117,7 +122,8 @@ def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj().decompress(data, _LONGEST_STORY)
 
 
-_FIELDS: dict[str, type] = {"caption": str, "seed": int, "index": int, "model": dict, "inputs": dict}
+_FIELDS: dict[str, type] = {"caption": str, "seed": int, "index": int, "model": dict, "inputs": dict,
+                            "settings": dict, "size": list, "warnings": list, "pixels": str}
 
 
 def _check(story: Any, path: Path) -> None:
@@ -126,9 +132,13 @@ def _check(story: Any, path: Path) -> None:
     if story["format"] != STORY_FORMAT:
         raise LimnerError(f"the story in {path} has format {story['format']}; this version of Limner reads "
                           f"{STORY_FORMAT}. Update Limner.")
-    paintings = story.get("paintings", [story])
-    if not isinstance(paintings, list) or not paintings:
-        raise LimnerError(f"the story in {path} is damaged (it has no list of paintings).")
+    paintings = [story]
+    if "paintings" in story:
+        paintings = story["paintings"]
+        grid = story.get("grid")
+        columns = grid.get("columns") if isinstance(grid, dict) else None
+        if not isinstance(paintings, list) or not isinstance(columns, int) or not 1 <= columns <= len(paintings):
+            raise LimnerError(f"the story in {path} is damaged (it does not tell how the grid is laid out).")
     for painting in paintings:
         for name, kind in _FIELDS.items():
             value = painting.get(name) if isinstance(painting, dict) else None

@@ -32,7 +32,7 @@ def checked_caption(caption: Any) -> tuple[str, list[str]]:
 
 def checked_seeds(seed: int | Sequence[int]) -> list[int]:
     """One or several seeds as a list. Raises LimnerError."""
-    seeds = list(seed) if isinstance(seed, (list, tuple, range)) else [seed]
+    seeds = [seed] if isinstance(seed, int) else list(seed) if isinstance(seed, (list, tuple, range)) else []
     if not seeds or any(isinstance(item, bool) or not isinstance(item, int) for item in seeds):
         raise LimnerError(f"seed must be a whole number or a list of them, got {seed!r}.")
     return seeds

@@ -12,10 +12,18 @@ from PIL import Image
 
 import limner
 from limner.errors import LimnerError
-from limner.files import written_atomically
 from limner.painting.painting import Painting
-from limner.painting.png import STORY_FORMAT, write_png
+from limner.painting.png import STORY_FORMAT, write_content, write_png
 from limner.vision.grid import draw_grid
+
+MOST_IN_GRID = 4096
+
+
+def check_grid(count: int) -> None:
+    """Raises LimnerError for more pictures than one grid takes."""
+    if count > MOST_IN_GRID:
+        raise LimnerError(f"a grid takes at most {MOST_IN_GRID} pictures, this would have {count}. Write one file for "
+                          "each: put {i} into the name.")
 
 
 def save_grid(path: str | Path, paintings: Sequence[Painting], *, columns: int, labels: Sequence[str] | None = None
@@ -24,6 +32,7 @@ def save_grid(path: str | Path, paintings: Sequence[Painting], *, columns: int, 
 
     Raises LimnerError if the paintings differ in size or the name does not end in .png.
     """
+    check_grid(len(paintings))
     sizes = {painting.image.size for painting in paintings}
     if len(sizes) != 1:
         raise LimnerError(f"a grid needs pictures of one size, got {sorted(sizes)}.")
@@ -38,7 +47,8 @@ def save_grid(path: str | Path, paintings: Sequence[Painting], *, columns: int, 
     return Path(path)
 
 
-def save_gif(path: str | Path, frames: Sequence[Image.Image], *, milliseconds: int = 120, least_side: int = 256) -> Path:
+def save_gif(path: str | Path, frames: Sequence[Image.Image], *, milliseconds: int = 120, least_side: int = 256
+             ) -> Path:
     """Writes frames as an endless GIF that rests on the last one; small frames are enlarged by a whole factor."""
     path = Path(path)
     if path.suffix.lower() != ".gif":
@@ -49,6 +59,5 @@ def save_gif(path: str | Path, frames: Sequence[Image.Image], *, milliseconds: i
     content = io.BytesIO()
     times = [milliseconds] * (len(shown) - 1) + [2000]
     shown[0].save(content, "GIF", save_all=True, append_images=shown[1:], duration=times, loop=0)
-    with written_atomically(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    write_content(path, content.getvalue())
     return path
