@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,11 @@ def decode_picture(path: Path, *, at_least: int = 0) -> Image.Image:
     both sides still at least that long. Raises LimnerError if the file is no picture or a part of it is missing.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decode(path.read_bytes(), at_least)
+        return _decode(path.read_bytes(), at_least)
     except FileNotFoundError:
         raise LimnerError(f"there is no picture {path}.") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, OverflowError, MemoryError,
-            Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            Image.DecompressionBombError) as error:
         # Pillow's readers raise all of these on damaged bytes
         raise LimnerError(f"{path} cannot be decoded ({error or type(error).__name__}).") from None
 
