@@ -1,11 +1,33 @@
 """The module trees of the official Lua scripts with given weights, ready for the writer of Torch7 files."""
 
 import numpy as np
+from hypothesis import strategies as st
 from tests.interop.torch7_writer import Object
+
+STRANGE = [
+    None, True, -1, 0, 3, 0.5, float("nan"), "text", {}, [1, 2], {"a": [{}]}, np.zeros(3), np.ones((2, 3), "i4"),
+    np.full(4, np.inf), np.zeros(0), np.ones((1, 2, 1, 2, 1), "f2"), Object("nn.Identity"), [Object("nn.Linear")],
+]  # fmt: skip
+
+
+def modules_below(module):
+    modules = module.fields.get("modules")
+    return [m for m in modules if isinstance(m, Object)] if isinstance(modules, list) else []
+
+
+def replace_a_field(tree, data):
+    """Give a random module below a tree a strange value in one of its fields."""
+    module = tree
+    while below := modules_below(module):
+        if module is not tree and data.draw(st.integers(0, 5)) == 0:
+            break
+        module = data.draw(st.sampled_from(below))
+    if module.fields:
+        module.fields[data.draw(st.sampled_from(sorted(module.fields)))] = data.draw(st.sampled_from(STRANGE))
 
 
 class Tree:
-    """Makes Torch7 modules; ``old`` and ``cudnn`` choose what other versions of Torch wrote."""
+    """Makes Torch7 modules; the options choose what other versions of Torch wrote."""
 
     def __init__(self, weights, *, package="nn", matrices=False, running_std=False):
         self.weights, self.package, self.matrices, self.running_std = weights, package, matrices, running_std

@@ -1,6 +1,10 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.interop import official_modules
 from tests.interop.torch7_writer import Object, write_torch7
 from tests.systems.gan_cls import official
@@ -152,3 +156,15 @@ def test_other_networks_are_refused_with_the_reason(tmp_path, case):
 def test_convolutions_saved_without_bias_get_zeros(tmp_path):
     tree = spoil(lambda t: every(t, "FullConvolution")[1].fields.pop("bias"))
     assert not import_gan_cls(write_torch7(tmp_path / "G.t7", tree)).state["up1.bias"].any()
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_strange_fields_end_in_weights_or_in_our_error(tmp_path, data):
+    tree = official_modules.generator(official_modules.Tree(small_generator()))
+    for _ in range(data.draw(st.integers(1, 2))):
+        official_modules.replace_a_field(tree, data)
+    with contextlib.suppress(LimnerError):
+        import_gan_cls(write_torch7(tmp_path / "strange.t7", tree))

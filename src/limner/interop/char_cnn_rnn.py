@@ -10,7 +10,7 @@ import torch
 from limner.errors import LimnerError
 from limner.interop.torch7 import LuaTable, TorchObject, read_torch7
 from limner.interop.torch7_modules import array, children, leaves, short_name, tensor
-from limner.text.char_cnn_rnn import temporal_convolution_weight
+from limner.text.char_cnn_rnn import ConvolutionalRecurrentEncoder, temporal_convolution_weight
 from limner.text.config import PATTERNS, Layer, TextEncoderConfig
 
 _LENGTHS = {"characters": 201, "words": 30}
@@ -75,7 +75,17 @@ def import_char_cnn_rnn(path: Path) -> ImportedTextEncoder:
     for layer, (weight, bias) in zip(layers, convolutions, strict=True):
         trunk |= {f"trunk.{position}.weight": tensor(weight), f"trunk.{position}.bias": tensor(bias)}
         position += 3 if layer.pool > 1 else 2
-    return ImportedTextEncoder(config, convolutions[0][0].shape[1], trunk | state)
+    state = trunk | state
+    vocabulary_size = convolutions[0][0].shape[1]
+    with torch.device("meta"):
+        expected = ConvolutionalRecurrentEncoder(config, vocabulary_size).state_dict()
+    for name, like in expected.items():
+        if state[name].shape != like.shape:
+            raise LimnerError(
+                f"{path}: {name} has the shape {tuple(state[name].shape)}; the other layers ask for "
+                f"{tuple(like.shape)}."
+            )
+    return ImportedTextEncoder(config, vocabulary_size, {name: state[name] for name in expected})
 
 
 def _trunk(module: TorchObject, path: Path) -> tuple[tuple[Layer, ...], list[tuple[np.ndarray, np.ndarray]]]:
@@ -84,7 +94,7 @@ def _trunk(module: TorchObject, path: Path) -> tuple[tuple[Layer, ...], list[tup
     weights = []
     for leaf in leaves(module, path):
         kernel, stride = leaf.fields.get("kW"), leaf.fields.get("dW")
-        if short_name(leaf) == "TemporalConvolution" and isinstance(kernel, int) and kernel > 0:
+        if short_name(leaf) == "TemporalConvolution" and type(kernel) is int and kernel > 0:
             layers.append(Layer(kernel))
             weight, bias = array(leaf, "weight", path), array(leaf, "bias", path)
             weights.append((temporal_convolution_weight(weight, kernel), bias))
@@ -115,7 +125,9 @@ def _recurrence(module: TorchObject, path: Path) -> tuple[str, dict[str, torch.T
 
 
 def _linear(module: Any, name: str, path: Path) -> dict[str, torch.Tensor]:
-    layer = leaves(module, path)[0]
-    if short_name(layer) != "Linear":
-        raise LimnerError(f"{path}: there is a {layer.class_name} where a text encoder has the linear map {name}.")
+    below = leaves(module, path)
+    if not below or short_name(below[0]) != "Linear":
+        found = below[0].class_name if below else "nothing"
+        raise LimnerError(f"{path}: there is {found} where a text encoder has the linear map {name}.")
+    layer = below[0]
     return {f"{name}.{field}": tensor(array(layer, field, path)) for field in ("weight", "bias")}
