@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.painting.conftest import bundle, toy_system
 
 from limner.cli import main
-from tests.painting.conftest import bundle, toy_system
 
 __all__ = ["bundle", "limner", "toy_system"]
 

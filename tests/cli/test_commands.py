@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.cli.conftest import Run
 
 from limner.painting.png import read_story
-from tests.cli.conftest import Run
 
 
 def _spawn(*arguments: str, **options: object) -> subprocess.Popen[str]:
@@ -20,7 +20,7 @@ def _spawn(*arguments: str, **options: object) -> subprocess.Popen[str]:
                             **options)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["paint", "--help"], ["train", "--help"], ["data", "make", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["paint", "--help"], ["train", "--help"], ["data", "--help"]])
 def test_help_is_quick_and_loads_no_torch(arguments: list[str]) -> None:
     code = (f"import sys; from limner.cli import main; status = main({arguments!r}); "
             "sys.exit(status or int('torch' in sys.modules or 'numpy' in sys.modules))")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.cli.conftest import Run
 
 from limner.painting.png import read_story
-from tests.cli.conftest import Run
 
 
 def _pixels(path: str | Path) -> np.ndarray:
