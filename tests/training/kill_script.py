@@ -1,8 +1,9 @@
 """Trains the toy in child processes and kills them with SIGKILL at random moments until one gets through.
 
-    python -m tests.training.kill_script RUN KILLS SEED [SECONDS]
+    python -m tests.training.kill_script RUN KILLS SEED
 
-Prints how many were killed. Children are forked, so that torch is imported once.
+A child is killed up to 40 ms after it wrote none, one or two lines of its log. Prints how many were killed. Children
+are forked, so that torch is imported once.
 """
 
 import os
@@ -16,7 +17,7 @@ from tests.training import toy
 
 from limner.training import loop  # noqa: F401  (imported before the fork)
 
-CONFIG = toy.ToyConfig(images=96, tick=16)
+CONFIG = toy.ToyConfig(images=8 * 40, tick=16)
 
 
 def _start(run: Path) -> int:
@@ -31,13 +32,26 @@ def _start(run: Path) -> int:
         os._exit(status)
 
 
-def main(run: Path, kills: int, seed: int, seconds: float) -> None:
+def _lines(run: Path) -> int:
+    log = run / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def _wait_for_lines(run: Path, more: int, child: int) -> None:
+    """Returns when the log has grown so far, or the child has ended."""
+    enough = _lines(run) + more
+    while _lines(run) < enough and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+
+
+def main(run: Path, kills: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     killed = 0
     while True:
         child = _start(run)
         if killed < kills:
-            time.sleep(random.uniform(0.0, seconds))
+            _wait_for_lines(run, int(random.integers(0, 3)), child)
+            time.sleep(random.uniform(0.0, 0.04))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
@@ -50,4 +64,4 @@ def main(run: Path, kills: int, seed: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]) if len(sys.argv) > 4 else 0.6)
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
