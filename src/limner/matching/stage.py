@@ -20,13 +20,14 @@ from limner.matching.losses import (
     symmetric_structured_joint_embedding_loss,
 )
 from limner.matching.retrieval import ZeroShotScores, class_text_vectors, zero_shot_scores
+from limner.nn.layout import channels_last
 from limner.text.characters import CharacterTokeniser
 from limner.text.encoders import TextEncoder, build_text_encoder
 from limner.text.tokenisers import Tokeniser, tokeniser_from_json
 from limner.text.words import WordTokeniser
 from limner.training.initialisation import seeded_initialisation
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, StepContext
+from limner.training.stage import Components, StepContext, weights_of
 from limner.vision.encoders import build_image_encoder
 
 _VALIDATION_PICTURES = 2000
@@ -55,7 +56,8 @@ class MatchingStage:
         with seeded_initialisation(seed, "image-encoder"):
             self.image_encoder = build_image_encoder(
                 config.image, image_size=config.image_size, embedding=config.text.embedding
-            ).to(memory_format=torch.channels_last)
+            )
+        channels_last(self.image_encoder)
         self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         if config.recipe == "paper":
@@ -117,8 +119,7 @@ class MatchingStage:
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         """``text_encoder`` and ``image_encoder``, and what is needed to rebuild them: ``tokeniser``, ``matching``."""
         return Components(
-            {name: {key: value.detach().cpu() for key, value in module.state_dict().items()}
-             for name, module in modules.items()},
+            {name: weights_of(module) for name, module in modules.items()},
             {"tokeniser": self.tokeniser.to_json(), "matching": to_json(self.config)},
         )
 
@@ -135,7 +136,7 @@ def load_image_encoder(config: MatchingConfig, components: Components) -> nn.Mod
     """The image encoder from a stage's components, ready for evaluation."""
     encoder = build_image_encoder(config.image, image_size=config.image_size, embedding=config.text.embedding)
     encoder.load_state_dict(components.weights["image_encoder"])
-    return encoder.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(encoder).eval().requires_grad_(False)
 
 
 @torch.inference_mode()

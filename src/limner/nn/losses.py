@@ -1,16 +1,35 @@
 """Losses that several systems share."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 BCE_EPSILON = 1e-12
 
 
 def eps_bce(probabilities: Tensor, *, real: bool) -> Tensor:
-    """Binary cross entropy of every probability against one hard label, with Torch7's guard inside the logarithm.
+    """Binary cross entropy of every probability against one hard label, as Torch7 computes it.
 
     ``-log(p + 1e-12)`` for the label 1 (``real``), ``-log(1 - p + 1e-12)`` for 0; the shape of ``probabilities``, not
-    averaged. It stays finite (27.63) at p = 0 and p = 1, where its gradient with respect to p is as large as 1e12.
+    averaged. It stays finite (27.63) at p = 0 and p = 1. The gradient is Torch7's own formula,
+    ``(p - t) / ((1 - p + 1e-12) (p + 1e-12))``, which differs from the derivative only where p or 1 - p is near 1e-12.
+    It can be differentiated once.
 
     Source: nn.BCECriterion of Torch7, the criterion of the official GAN-CLS and GAWWN code.
     """
-    return -((probabilities if real else 1 - probabilities) + BCE_EPSILON).log()
+    return _Torch7BCE.apply(probabilities, real)
+
+
+class _Torch7BCE(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, probabilities: Tensor, real: bool) -> Tensor:
+        ctx.save_for_backward(probabilities)
+        ctx.real = real
+        return -((probabilities if real else 1 - probabilities) + BCE_EPSILON).log()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyrefly: ignore[bad-override]
+        (p,) = ctx.saved_tensors
+        return gradients[0] * (p - float(ctx.real)) / ((1 - p + BCE_EPSILON) * (p + BCE_EPSILON)), None

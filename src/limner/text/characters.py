@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,14 +53,16 @@ class CharacterTokeniser:
     lowercase: bool = True
     unknown_as: Literal["empty", "space"] = "empty"
 
-    vocabulary_size: ClassVar[int] = len(ALPHABET)
-    """The highest index; the encoder's one-hot width."""
-
     def __post_init__(self) -> None:
         if self.length < 1:
             raise LimnerError(f"A character tokeniser needs a length of at least 1, got {self.length}.")
         if self.unknown_as not in ("empty", "space"):
             raise LimnerError(f"unknown_as must be 'empty' or 'space', got {self.unknown_as!r}.")
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The highest index; the encoder's one-hot width."""
+        return len(ALPHABET)
 
     def encode(self, captions: Sequence[str]) -> np.ndarray:
         """The indices of each caption: int64 ``(N, length)``, values 0..70. Any text is accepted."""

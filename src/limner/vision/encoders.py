@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.errors import LimnerError
+from limner.files import read_json
 from limner.vision.config import ImageEncoderConfig
 
 _SMALLEST_MAP = 4
@@ -53,24 +55,25 @@ class PretrainedImageEncoder(nn.Module):
     def __init__(self, folder: str, *, embedding: int) -> None:
         super().__init__()
         try:
-            from transformers import AutoConfig, AutoImageProcessor, AutoModel
+            from transformers import AutoConfig, AutoModel
         except ImportError:
             raise LimnerError("a pretrained image encoder needs the transformers library: "
                               "pip install 'limner[pretrained]'.") from None
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModel.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise LimnerError(f"{folder} holds no image model of the transformers library ({error}).") from None
         if hasattr(model, "vision_model"):  # CLIP and its kind hold a text model too
             model, config = model.vision_model, config.vision_config
         self._frozen = [model.eval().requires_grad_(False)]  # in a list: not a submodule, not in the state dict
-        size = processor.size
-        self.side = int(size.get("shortest_edge") or size.get("height"))
+        # read here and not by the library, whose image processors need torchvision
+        processor = read_json(Path(folder) / "preprocessor_config.json")
+        size = processor.get("size", 224)
+        self.side = int(size if not isinstance(size, dict) else size.get("shortest_edge") or size["height"])
         shape = (1, 3, 1, 1)
-        self.register_buffer("mean", torch.tensor(processor.image_mean).view(shape), persistent=False)
-        self.register_buffer("deviation", torch.tensor(processor.image_std).view(shape), persistent=False)
+        self.register_buffer("mean", torch.tensor(processor["image_mean"]).view(shape), persistent=False)
+        self.register_buffer("deviation", torch.tensor(processor["image_std"]).view(shape), persistent=False)
         features = getattr(config, "hidden_sizes", None)
         self.head = nn.Linear(features[-1] if features else config.hidden_size, embedding)
 

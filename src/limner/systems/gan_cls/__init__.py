@@ -1,0 +1,66 @@
+"""GAN-CLS and GAN-INT: one small network, one forward pass (Reed et al., ICML 2016)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limner.errors import LimnerError
+from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
+from limner.systems.gan_cls.presets import PRESETS
+from limner.systems.protocol import System
+
+if TYPE_CHECKING:
+    from limner.data.pictures import Corpus
+    from limner.systems.gan_cls.painter import GanClsPainter
+    from limner.training.stage import Components, Stage
+
+
+def stage_names(config: GanClsConfig) -> tuple[str, ...]:
+    """text-encoder, gan, and style-encoder where the configuration asks for one."""
+    return ("text-encoder", "gan") if config.style is None else ("text-encoder", "gan", "style-encoder")
+
+
+def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Components, seed: int) -> Stage:
+    """A stage with fresh networks. Raises LimnerError for a name that is none of ``stage_names``."""
+    if name == "text-encoder":
+        from limner.matching.stage import MatchingStage
+
+        return MatchingStage(config.matching, corpus, seed)
+    gan = config.gan
+    if name == "gan" and isinstance(gan, PaperGan):
+        from limner.systems.gan_cls.stages import PaperGanStage
+
+        return PaperGanStage(config, gan, corpus, components, seed)
+    if name == "gan" and isinstance(gan, ImprovedGan):
+        from limner.systems.gan_cls.improved_stage import ImprovedGanStage
+
+        return ImprovedGanStage(config, gan, corpus, components, seed)
+    if name == "style-encoder" and config.style is not None:
+        from limner.systems.gan_cls.stages import StyleStageTraining
+
+        return StyleStageTraining(config, config.style, corpus, components, seed)
+    raise LimnerError(f"GAN-CLS has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
+
+
+def build_painter(config: GanClsConfig, components: Components) -> GanClsPainter:
+    """The painter of trained components."""
+    from limner.systems.gan_cls.painter import GanClsPainter
+
+    return GanClsPainter(config, components)
+
+
+SYSTEM = System(
+    name="gan-cls",
+    title="GAN-CLS / GAN-INT: one small network, one forward pass; blends two sentences (Reed et al. 2016)",
+    config_type=GanClsConfig,
+    presets=PRESETS,
+    stage_names=stage_names,
+    build_stage=build_stage,
+    build_painter=build_painter,
+    inputs={
+        "blend": "a second caption to blend into the first",
+        "blend_seed": "a second seed whose noise is blended into the first's",
+        "blend_amount": "how far to go towards the second caption or seed, 0 to 1 (default 0.5)",
+        "style": "a picture whose style (pose, ground ...) is kept; needs a painter with a style encoder",
+    },
+)

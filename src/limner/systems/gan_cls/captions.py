@@ -1,0 +1,89 @@
+"""What both adversarial stages do with captions: embed them once, and show and score pictures of held-out ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.data.batch import as_float, as_uint8
+from limner.data.pictures import Corpus, PictureSet
+from limner.errors import LimnerError
+from limner.matching.config import MatchingConfig
+from limner.matching.stage import encode_captions, load_image_encoder, load_text_encoder
+from limner.randomness import normal, stream
+from limner.training.stage import Components, Samples
+
+_ROWS, _COLUMNS = 8, 8
+_JUDGED, _CANDIDATES = 256, 32
+
+Paint = Callable[[Tensor, Tensor], Tensor]
+"""Noise (B, nz) and embeddings (B, D) to pictures (B, 3, S, S) in -1..1."""
+
+
+class Captions:
+    """Embeddings of all training captions, and a fixed choice of held-out ones."""
+
+    def __init__(self, config: MatchingConfig, corpus: Corpus, components: Components) -> None:
+        self.pictures: PictureSet = corpus.split("train")
+        held_out = next((corpus.split(name) for name in ("val", "test") if name in corpus.splits()), self.pictures)
+        self.components = components
+        encoder, tokeniser = load_text_encoder(config, components)
+        self._judge = load_image_encoder(config, components)
+        self.embeddings = encode_captions(encoder, tokeniser.encode(self.pictures.captions)).clone()
+        """float32 (captions, D) on the CPU."""
+        if not torch.isfinite(self.embeddings).all():
+            raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
+        chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
+        self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
+        self._labels = None if held_out.labels is None else held_out.labels[chosen]
+        self._held_out = encode_captions(encoder, tokeniser.encode(self._captions)).clone()
+
+    def of(self, captions: Tensor, device: torch.device) -> Tensor:
+        """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""
+        return self.embeddings[captions.cpu()].mean(1).to(device)
+
+    def sample(self, paint: Paint, noise_size: int, device: torch.device) -> Samples:
+        """Held-out captions with fixed noise: the same noise in a column, so that what the caption changes is seen."""
+        rows = np.linspace(0, len(self._captions) - 1, min(_ROWS, len(self._captions))).astype(int)
+        text = self._held_out[rows].repeat_interleave(_COLUMNS, 0)
+        noise = normal(0, "sample", shape=(_COLUMNS, noise_size)).repeat(len(rows), 1)
+        images = _painted(paint, noise, text, device)
+        return Samples(images.permute(0, 2, 3, 1).numpy(), [self._captions[row] for row in rows])
+
+    @torch.inference_mode()
+    def agreement(self, paint: Paint, noise_size: int, device: torch.device) -> float:
+        """How often a painting is closer to its own caption than to 31 captions of other classes.
+
+        Closeness is the dot product of the matching model that this run trained, so the figure serves to follow a
+        training and to choose a checkpoint, not to compare systems. Chance is 1/32.
+        """
+        noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
+        images = _painted(paint, noise, self._held_out, device)
+        vectors = self._judge(as_float(images)).float()
+        scores = vectors @ self._held_out.T
+        right = 0
+        for row, score in enumerate(scores):
+            others = self._others(row)
+            right += bool((score[row] > score[others]).all())
+        return right / len(scores)
+
+    def _others(self, row: int) -> np.ndarray:
+        """Captions that row is compared with: another class, and another wording."""
+        different = np.array([caption != self._captions[row] for caption in self._captions])
+        if self._labels is not None:
+            different &= self._labels != self._labels[row]
+        pool = np.flatnonzero(different)
+        count = min(_CANDIDATES - 1, len(pool))
+        return stream(0, "candidates", row).choice(pool, count, replace=False)
+
+
+@torch.inference_mode()
+def _painted(paint: Paint, noise: Tensor, text: Tensor, device: torch.device) -> Tensor:
+    """uint8 (N, 3, S, S) on the CPU."""
+    chunks = math.ceil(len(noise) / 64)
+    return torch.cat([as_uint8(paint(z.to(device), t.to(device))).cpu()
+                      for z, t in zip(noise.chunk(chunks), text.chunk(chunks), strict=True)])

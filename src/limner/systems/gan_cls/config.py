@@ -1,0 +1,172 @@
+"""Configurations and presets of GAN-CLS, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from limner.errors import LimnerError
+from limner.matching.config import MatchingConfig
+from limner.training.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperGan:
+    """The adversarial stage as the authors' two scripts have it."""
+
+    schedule: Schedule
+    """How long."""
+    script: Literal["main_cls_int", "main_cls"] = "main_cls_int"
+    """Whose discriminator: ``main_cls_int`` (birds, flowers) or ``main_cls`` (COCO)."""
+    noise_size: int = 100
+    """Length of the noise vector."""
+    text_projection: int = 128
+    """Length to which both networks project the caption's embedding."""
+    generator_width: int = 128
+    """ngf: channels of the generator's last hidden layer."""
+    discriminator_width: int = 64
+    """ndf: channels of the discriminator's first layer."""
+    large: bool = False
+    """Two more bottlenecks in the generator (``main_cls`` only)."""
+    cls_weight: float = 0.5
+    """Weight of the real picture with another class's text; 0 is the plain conditional GAN."""
+    interp_weight: float = 1.0
+    """Weight of interpolated captions in the generator's loss; 0 turns GAN-INT off."""
+    interp_type: Literal[1, 2] = 1
+    """1: the middle of two embeddings; 2: a random point on the line through them, up to half beyond either end."""
+    captions: int = 4
+    """Captions of a picture whose embeddings are averaged into its training condition."""
+    captions_with_replacement: bool = True
+    """Draw them with replacement (birds, flowers) or not (COCO)."""
+    balance_classes: bool = True
+    """Draw a class first, then one of its pictures (birds, flowers)."""
+    batch_size: int = 64
+    """Pictures in a batch."""
+    learning_rate: float = 2e-4
+    """Of both networks' Adam."""
+    halve_every: int = 100
+    """Epochs after which the learning rate is halved, again and again; an epoch shows as many images as there are."""
+    scale_size: int = 76
+    """Side to which pictures are squashed before the 64x64 crop."""
+    flip: bool = True
+    """Mirror pictures at random."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "noise_size", "text_projection", "generator_width", "discriminator_width", "captions",
+                     "halve_every")
+        _check_learning_rates(self, "learning_rate")
+        if not 0 <= self.cls_weight <= 1 or self.interp_weight < 0:
+            raise LimnerError(f"cls_weight must be between 0 and 1 and interp_weight at least 0, got {self.cls_weight} "
+                              f"and {self.interp_weight}.")
+        if self.interp_weight and self.batch_size % 2:
+            raise LimnerError(f"interpolation pairs the two halves of a batch: batch_size must be even, "
+                              f"got {self.batch_size}.")
+        if self.large and self.script != "main_cls":
+            raise LimnerError("large is an option of the script main_cls only.")
+
+    @property
+    def image_size(self) -> int:
+        return 64
+
+    @property
+    def augment(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImprovedGan:
+    """Our adversarial stage: a residual generator that hears the caption at every layer, against a discriminator with
+    spectral normalisation and hinge loss that looks at each picture once."""
+
+    schedule: Schedule
+    """How long."""
+    image_size: int = 64
+    """Side of the pictures: 8 times a power of two."""
+    noise_size: int = 32
+    """Length of the noise vector."""
+    condition_size: int = 128
+    """Length of the vector that modulates every layer of the generator, and of the discriminator's text projection."""
+    generator_width: int = 16
+    """Channels of the generator at full resolution; each halving of the side doubles them, up to 8 times."""
+    discriminator_width: int = 32
+    """Channels of the discriminator at half resolution; each halving doubles them, up to 8 times."""
+    wrong_weight: float = 0.5
+    """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
+    interp_share: float = 0.0
+    """Share of rows whose condition is a random blend of two captions, in the generator's step (GAN-INT)."""
+    augment: str = ""
+    """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
+    translation, cutout; empty for none."""
+    gradient_penalty: float = 0.0
+    """Weight of the matching-aware zero-centred gradient penalty (power 6) on real pairs; 0 for none."""
+    batch_size: int = 32
+    """Pictures in a batch."""
+    generator_rate: float = 2e-4
+    """Learning rate of the generator's Adam."""
+    discriminator_rate: float = 4e-4
+    """Learning rate of the discriminator's Adam."""
+    decay_from: float = 0.5
+    """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""
+    scale_size: int = 0
+    """Side to which pictures are squashed before the crop; 0: no crop."""
+    flip: bool = False
+    """Mirror pictures at random (not where captions speak of left and right)."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "noise_size", "condition_size", "generator_width", "discriminator_width")
+        _check_learning_rates(self, "generator_rate", "discriminator_rate")
+        if self.image_size < 16 or self.image_size & (self.image_size - 1):
+            raise LimnerError(f"image_size must be a power of two from 16 up, got {self.image_size}.")
+        for name in ("wrong_weight", "interp_share", "decay_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
+        unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
+        if unknown:
+            raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleStage:
+    """The optional last stage: an encoder from a picture to the noise that would give its style."""
+
+    schedule: Schedule
+    """How long."""
+    width: int = 32
+    """Channels of the first layer."""
+    batch_size: int = 64
+    """Painted pictures in a batch."""
+    learning_rate: float = 2e-4
+    """Of its Adam."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "width", "batch_size")
+        _check_learning_rates(self, "learning_rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanClsConfig:
+    """GAN-CLS: a text encoder, the adversarial stage, and perhaps a style encoder."""
+
+    matching: MatchingConfig
+    """How the text encoder is trained."""
+    gan: PaperGan | ImprovedGan
+    """The adversarial stage."""
+    style: StyleStage | None = None
+    """The style encoder, or None."""
+
+    def __post_init__(self) -> None:
+        if self.matching.image_size != self.gan.image_size:
+            raise LimnerError(f"matching.image_size and gan.image_size must be equal, got {self.matching.image_size} "
+                              f"and {self.gan.image_size}.")
+
+
+def _check_sizes(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise LimnerError(f"{name} must be at least 1, got {getattr(config, name)}.")
+
+
+def _check_learning_rates(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(config, name) < 1:
+            raise LimnerError(f"{name} must be between 0 and 1, got {getattr(config, name)}.")

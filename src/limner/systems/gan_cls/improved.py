@@ -1,0 +1,120 @@
+"""The improved networks of GAN-CLS: one small residual generator, one discriminator that looks at a picture once.
+
+What differs from the paper's networks, and why, stands in docs/systems.md with the measured gain of each change.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from limner.nn.modulation import ModulatedUpBlock, Modulation
+
+_LARGEST_FACTOR = 8
+
+
+class Standardised(nn.Module):
+    """Caption embeddings brought to mean 0 and variance 1 a feature, by the statistics of the training captions."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+
+    def fit(self, embeddings: Tensor) -> None:
+        """Takes the statistics of embeddings (N, size)."""
+        self.mean.copy_(embeddings.mean(0))
+        self.deviation.copy_(embeddings.std(0).clamp_min(1e-4))
+
+    def forward(self, text: Tensor) -> Tensor:
+        """(B, size) to the same shape."""
+        return (text - self.mean) / self.deviation
+
+
+class ModulatedGenerator(nn.Module):
+    """Noise and a caption's embedding to a picture; noise and caption modulate every layer.
+
+    Args:
+        noise_size: length of the noise vector.
+        text_size: length of the caption's embedding.
+        condition_size: length of the vector that modulates the layers.
+        width: channels at full resolution; each halving of the side doubles them, up to 8 times.
+        image_size: side of the picture, a power of two.
+
+    The last doubling is a convolution at half the side whose channels are shuffled into pixels: full resolution, where
+    a channel is dearest, sees one 3x3 convolution to the three colours.
+    """
+
+    def __init__(self, *, noise_size: int, text_size: int, condition_size: int, width: int, image_size: int) -> None:
+        super().__init__()
+        doublings = int(math.log2(image_size // 4))
+        channels = [width * min(2**i, _LARGEST_FACTOR) for i in range(doublings, 0, -1)]
+        self.standardised = Standardised(text_size)
+        self.text = nn.Linear(text_size, condition_size)
+        self.start = nn.Linear(noise_size + condition_size, channels[0] * 16)
+        self.condition = nn.Linear(noise_size + condition_size, condition_size)
+        self.blocks = nn.ModuleList(
+            ModulatedUpBlock(before, after, condition_size) for before, after in itertools.pairwise(channels)
+        )
+        self.modulation = Modulation(channels[-1], condition_size)
+        self.up = nn.Conv2d(channels[-1], 4 * width, 3, padding=1)
+        self.to_rgb = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, noise: Tensor, text: Tensor) -> Tensor:
+        """Noise (B, noise_size) and embeddings (B, text_size) to pictures (B, 3, S, S) in -1..1."""
+        joint = torch.cat([noise, functional.leaky_relu(self.text(self.standardised(text)), 0.2)], dim=1)
+        condition = functional.leaky_relu(self.condition(joint), 0.2)
+        x = self.start(joint).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            x = block(x, condition)
+        x = self.up(functional.leaky_relu(self.modulation(x, condition), 0.2))
+        x = functional.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return torch.tanh(self.to_rgb(functional.leaky_relu(x, 0.2)))
+
+
+class MatchingDiscriminator(nn.Module):
+    """Scores pictures with captions, in two parts: ``look`` at a picture once, ``judge`` what was seen by any caption.
+
+    Strided 4x4 convolutions down to a 4x4 map; then, as in the paper, the projected caption is joined to every place of
+    the map, a 1x1 convolution mixes them and a 4x4 convolution gives one score. All layers carry spectral
+    normalisation (Miyato et al. 2018) and there is no batch normalisation, so a score depends on its own pair alone.
+    """
+
+    def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int) -> None:
+        super().__init__()
+        halvings = int(math.log2(image_size // 4))
+        channels = [3, *(width * min(2**i, _LARGEST_FACTOR) for i in range(halvings))]
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1))
+            for before, after in itertools.pairwise(channels)
+        )
+        self.standardised = Standardised(text_size)
+        self.text = spectral_norm(nn.Linear(text_size, condition_size))
+        self.joint = spectral_norm(nn.Conv2d(channels[-1] + condition_size, channels[-1], 1))
+        self.score = spectral_norm(nn.Conv2d(channels[-1], 1, 4))
+
+    def look(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
+        x = images
+        for layer in self.layers:
+            x = functional.leaky_relu(layer(x), 0.2)
+        return x
+
+    def judge(self, features: Tensor, text: Tensor) -> Tensor:
+        """Feature maps (B, F, 4, 4) and embeddings (B, text_size) to scores (B,) in float32, unbounded."""
+        told = functional.leaky_relu(self.text(self.standardised(text)), 0.2).to(features.dtype)
+        told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        joint = functional.leaky_relu(self.joint(torch.cat([features, told], dim=1)), 0.2)
+        return self.score(joint).flatten().float()
+
+    def forward(self, images: Tensor, text: Tensor) -> Tensor:
+        """Pictures and embeddings to scores (B,)."""
+        return self.judge(self.look(images), text)

@@ -1,0 +1,133 @@
+"""Our adversarial stage: one look at each picture, hinge loss, spectral normalisation, averaged weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from limner.data.batch import Batch, BatchPlan, as_float
+from limner.data.pictures import Corpus
+from limner.nn.augmentation import augment
+from limner.nn.layout import channels_last
+from limner.systems.gan_cls.build import build_generator
+from limner.systems.gan_cls.captions import Captions
+from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
+from limner.systems.gan_cls.improved import MatchingDiscriminator
+from limner.training.schedule import Schedule
+from limner.training.stage import Components, Samples, StepContext, weights_of
+
+
+class ImprovedGanStage:
+    """GAN-CLS with hinge loss. The discriminator looks at real and painted pictures in one pass; the wrong pair is the
+    real picture's features, already there, judged with another row's caption."""
+
+    averaged = ("generator",)
+
+    def __init__(self, config: GanClsConfig, gan: ImprovedGan, corpus: Corpus, components: Components,
+                 seed: int) -> None:
+        self.gan = gan
+        self.captions = Captions(config.matching, corpus, components)
+        self.generator = build_generator(config)
+        self.discriminator = MatchingDiscriminator(
+            text_size=config.matching.text.embedding, condition_size=gan.condition_size,
+            width=gan.discriminator_width, image_size=gan.image_size,
+        )
+        for network in (self.generator, self.discriminator):
+            network.standardised.fit(self.captions.embeddings)  # type: ignore[union-attr]
+            channels_last(network)
+        self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        betas = (0.0, 0.99)
+        self.optimisers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), gan.generator_rate, betas),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), gan.discriminator_rate, betas),
+        }
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.gan.schedule
+
+    @property
+    def plan(self) -> BatchPlan:
+        return BatchPlan(batch_size=self.gan.batch_size, image_size=self.gan.image_size,
+                         scale_size=self.gan.scale_size, flip=self.gan.flip)
+
+    def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        self._set_learning_rates(context)
+        text = self.captions.of(batch.captions, context.device)
+        rows = len(text)
+        told = self._blended(text, context)
+        noise = context.normal("generator", rows, self.gan.noise_size)
+        real = as_float(batch.images)
+        with context.autocast():
+            painted = self.generator(noise, told)
+            features = self.discriminator.look(self._seen(torch.cat([real, painted.detach()]), "look", context))
+            of_real, of_painted = features.chunk(2)
+            right = self.discriminator.judge(of_real, text)
+            wrong = self.discriminator.judge(of_real, text.roll(1, 0))
+            fake = self.discriminator.judge(of_painted, told)
+        weight = self.gan.wrong_weight
+        parts = {
+            "real": functional.relu(1 - right).mean(),
+            "wrong": (functional.relu(1 + wrong) * self._differs(batch)).mean(),
+            "fake": functional.relu(1 + fake).mean(),
+        }
+        loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
+        if self.gan.gradient_penalty:
+            parts["penalty"] = self._penalty(real, text)
+            loss = loss + self.gan.gradient_penalty * parts["penalty"]
+        context.update(self.optimisers["discriminator"], loss)
+
+        self.discriminator.requires_grad_(False)
+        with context.autocast():
+            score = self.discriminator(self._seen(painted, "paint", context), told)
+        verdict = -score.mean()
+        context.update(self.optimisers["generator"], verdict)
+        self.discriminator.requires_grad_(True)
+        parts |= {"discriminator": loss, "generator": verdict}
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _blended(self, text: Tensor, context: StepContext) -> Tensor:
+        """Some rows with a random point between two captions (GAN-INT)."""
+        if not self.gan.interp_share:
+            return text
+        share = context.uniform("interpolation", len(text), 2)
+        amount = torch.where(share[:, :1] < self.gan.interp_share, share[:, 1:], torch.zeros_like(share[:, 1:]))
+        return torch.lerp(text, text.roll(1, 0), amount)
+
+    def _differs(self, batch: Batch) -> Tensor:
+        """1 where the neighbour's caption is of another class (or the data has no labels), else 0."""
+        if batch.labels is None:
+            return torch.ones(len(batch.indices), device=batch.indices.device)
+        return (batch.labels != batch.labels.roll(1, 0)).float()
+
+    def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+        if not self.gan.augment:
+            return images
+        return augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
+
+    def _penalty(self, images: Tensor, text: Tensor) -> Tensor:
+        """E[(|grad_x D| + |grad_t D|)^6] on real pairs, in float32 (DF-GAN, Tao et al. 2022, eq. 2)."""
+        images, text = images.detach().requires_grad_(), text.detach().requires_grad_()
+        score = self.discriminator(images, text)
+        gradients = torch.autograd.grad(score.sum(), (images, text), create_graph=True)
+        norm = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).norm(dim=1)
+        return norm.pow(6).mean()
+
+    def _set_learning_rates(self, context: StepContext) -> None:
+        start = self.gan.decay_from
+        factor = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
+        for name, rate in (("generator", self.gan.generator_rate), ("discriminator", self.gan.discriminator_rate)):
+            for group in self.optimisers[name].param_groups:
+                group["lr"] = rate * factor
+
+    def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples:
+        return self.captions.sample(modules["generator"], self.gan.noise_size, context.device)
+
+    def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+        return {"agreement": self.captions.agreement(modules["generator"], self.gan.noise_size, context.device)}
+
+    def components(self, modules: Mapping[str, nn.Module]) -> Components:
+        return Components({"generator": weights_of(modules["generator"])})

@@ -1,0 +1,112 @@
+"""A trained GAN-CLS ready to paint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from limner.data.batch import as_float, as_uint8
+from limner.data.decoding import squash
+from limner.errors import LimnerError
+from limner.matching.stage import load_text_encoder
+from limner.nn.layout import channels_last
+from limner.randomness import normal
+from limner.systems.gan_cls.build import build_generator, build_style_encoder
+from limner.systems.gan_cls.config import GanClsConfig
+from limner.systems.protocol import Picture, Request
+from limner.systems.rows import paint_in_rows
+from limner.training.stage import Components, weights_of
+
+
+class GanClsPainter:
+    """Caption to embedding to picture, in one forward pass.
+
+    Inputs of a request: ``blend`` (a second caption) with ``blend_amount`` 0..1; ``blend_seed`` (a second seed) with
+    the same amount between the two noises; ``style`` (a picture, whose noise the style encoder guesses).
+    """
+
+    def __init__(self, config: GanClsConfig, components: Components) -> None:
+        self.config = config
+        self.text_encoder, self.tokeniser = load_text_encoder(config.matching, components)
+        self.generator = build_generator(config)
+        self.generator.load_state_dict(components.weights["generator"])
+        channels_last(self.generator).eval().requires_grad_(False)
+        self.style_encoder = None
+        if config.style is not None and "style_encoder" in components.weights:
+            self.style_encoder = build_style_encoder(config, config.style)
+            self.style_encoder.load_state_dict(components.weights["style_encoder"])
+            channels_last(self.style_encoder).eval().requires_grad_(False)
+        self.device = torch.device("cpu")
+
+    def paint(self, requests: Sequence[Request]) -> list[Picture]:
+        return paint_in_rows(requests, self._paint_rows)
+
+    def stream(self, request: Request) -> Iterator[Picture]:
+        yield from self.paint([request])
+
+    @torch.inference_mode()
+    def _paint_rows(self, requests: Sequence[Request]) -> list[Picture]:
+        amounts = torch.tensor([[float(request.inputs.get("blend_amount", 0.5))] for request in requests])
+        text = self._embed([request.caption for request in requests])
+        others = self._embed([request.inputs.get("blend") or request.caption for request in requests])
+        text = torch.where(torch.tensor([["blend" in request.inputs] for request in requests]).to(self.device),
+                           torch.lerp(text, others, amounts.to(self.device)), text)
+        noise = torch.stack([self._noise(request) for request in requests]).to(self.device)
+        images = as_uint8(self.generator(noise, text)).permute(0, 2, 3, 1).cpu().numpy()
+        return [Picture(np.ascontiguousarray(image)) for image in images]
+
+    def _embed(self, captions: Sequence[str]) -> Tensor:
+        return self.text_encoder(torch.from_numpy(self.tokeniser.encode(captions)).to(self.device))
+
+    def _noise(self, request: Request) -> Tensor:
+        shape = (self.config.gan.noise_size,)
+        if "style" in request.inputs:
+            return self.style_of(request.inputs["style"])
+        noise = normal(request.seed, "noise", request.index, shape=shape)
+        if "blend_seed" in request.inputs:
+            other = normal(int(request.inputs["blend_seed"]), "noise", request.index, shape=shape)
+            return torch.lerp(noise, other, float(request.inputs.get("blend_amount", 0.5)))
+        return noise
+
+    @torch.inference_mode()
+    def style_of(self, picture: Any) -> Tensor:
+        """The noise vector (nz,) that the style encoder reads in a picture (a path or a PIL image), on the CPU."""
+        if self.style_encoder is None:
+            raise LimnerError("this painter has no style encoder: train one with --set style.schedule.images=200000.")
+        if not isinstance(picture, Image.Image):
+            try:
+                picture = Image.open(picture)
+            except (OSError, ValueError, TypeError):
+                raise LimnerError(f"style must be a picture file, got {picture!r}.") from None
+        pixels = torch.from_numpy(squash(picture.convert("RGB"), self.config.gan.image_size).copy())
+        image = as_float(pixels.permute(2, 0, 1)[None]).contiguous(memory_format=torch.channels_last)
+        return self.style_encoder(image.to(self.device))[0].cpu()
+
+    def warnings(self, caption: str) -> list[str]:
+        found = []
+        unknown = self.tokeniser.unknown(caption)
+        if unknown:
+            kind = "words" if self.config.matching.text.pattern.reads == "words" else "characters"
+            found.append(f"unknown {kind}, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
+        if self.tokeniser.truncates(caption):
+            found.append(f"the caption is longer than {self.tokeniser.length} "
+                         f"{self.config.matching.text.pattern.reads}; its end is left out")
+        return found
+
+    def components(self) -> Components:
+        weights = {"text_encoder": weights_of(self.text_encoder), "generator": weights_of(self.generator)}
+        if self.style_encoder is not None:
+            weights["style_encoder"] = weights_of(self.style_encoder)
+        return Components(weights, {"tokeniser": self.tokeniser.to_json()})
+
+    def to(self, device: torch.device) -> GanClsPainter:
+        self.device = device
+        for network in (self.text_encoder, self.generator, self.style_encoder):
+            if network is not None:
+                network.to(device)
+        return self

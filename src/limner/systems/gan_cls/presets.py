@@ -1,0 +1,115 @@
+"""The presets of GAN-CLS: complete configurations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from limner.matching.config import MatchingConfig
+from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
+from limner.text.config import PUBLISHED, TextEncoderConfig
+from limner.training.schedule import Schedule
+from limner.vision.config import ImageEncoderConfig
+
+_BIRD_IMAGES, _FLOWER_IMAGES, _COCO_IMAGES = 8_855, 7_034, 82_783
+
+
+def _paper_matching(encoder: str, images: int, **changes: object) -> MatchingConfig:
+    """The recipe of the released encoders; pictures and sampling as far as one picture file per image allows."""
+    return MatchingConfig(text=PUBLISHED[encoder], schedule=Schedule(images=images, tick=40_000), batch_size=40,
+                          scale_size=76, flip=True, recipe="paper", learning_rate=7e-4,
+                          **changes)  # type: ignore[arg-type]
+
+
+def gan_cls_birds() -> GanClsConfig:
+    """GAN-INT-CLS on birds as the authors' script trains it: ngf 128, ndf 64, 600 epochs."""
+    return GanClsConfig(
+        matching=_paper_matching("icml2016-birds", 40 * 30_000),
+        gan=PaperGan(schedule=Schedule(images=600 * _BIRD_IMAGES, tick=10 * _BIRD_IMAGES)),
+    )
+
+
+def gan_cls_flowers() -> GanClsConfig:
+    """GAN-INT-CLS on flowers as the authors' script trains it."""
+    return GanClsConfig(
+        matching=_paper_matching("icml2016-flowers", 40 * 16_400),
+        gan=PaperGan(schedule=Schedule(images=600 * _FLOWER_IMAGES, tick=10 * _FLOWER_IMAGES)),
+    )
+
+
+def gan_cls_coco() -> GanClsConfig:
+    """GAN-CLS on COCO as the authors' other script trains it: ngf and ndf 196, no interpolation, 200 epochs."""
+    return GanClsConfig(
+        matching=_paper_matching("icml2016-coco", 64 * 100_000),
+        gan=PaperGan(
+            schedule=Schedule(images=200 * _COCO_IMAGES, tick=_COCO_IMAGES), script="main_cls", generator_width=196,
+            discriminator_width=196, interp_weight=0.0, captions=3, captions_with_replacement=False,
+            balance_classes=False, halve_every=40,
+        ),
+    )
+
+
+def _small_text(*, embedding: int = 256) -> TextEncoderConfig:
+    return TextEncoderConfig(architecture="word-gru", widths=(128, 256), length=30, embedding=embedding)
+
+
+def gan_cls() -> GanClsConfig:
+    """Improved GAN-CLS for captioned pictures of one's own: small, steady, 64 px."""
+    return GanClsConfig(
+        matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=400_000, tick=20_000, best="top1"),
+                                scale_size=72, flip=True, batch_size=64, min_count=2),
+        gan=ImprovedGan(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000),
+                        generator_width=32, discriminator_width=48, noise_size=100, scale_size=72, flip=True,
+                        augment="color,translation,cutout"),
+    )
+
+
+def shapes_gan_cls() -> GanClsConfig:
+    """The bundled painter: improved GAN-CLS on the data set shapes."""
+    return GanClsConfig(
+        matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
+                                image=ImageEncoderConfig(width=32)),
+        gan=ImprovedGan(schedule=Schedule(images=600_000, tick=10_000, average_half_life=10_000)),
+    )
+
+
+def shapes_gan_cls_paper() -> GanClsConfig:
+    """The authors' networks and losses at a quarter of their width on the data set shapes, for comparison."""
+    return GanClsConfig(
+        matching=shapes_gan_cls().matching,
+        gan=PaperGan(schedule=Schedule(images=600_000, tick=10_000), generator_width=32, discriminator_width=32,
+                     captions=1, balance_classes=False, scale_size=0, flip=False, halve_every=1000),
+    )
+
+
+def gan_cls_debug() -> GanClsConfig:
+    """The smallest improved form that runs through every stage, in seconds."""
+    return GanClsConfig(
+        matching=MatchingConfig(
+            text=TextEncoderConfig(architecture="word-gru", widths=(8, 8), length=12, embedding=16),
+            schedule=Schedule(images=64, tick=32), batch_size=8, image=ImageEncoderConfig(width=4)),
+        gan=ImprovedGan(schedule=Schedule(images=64, tick=32, average_half_life=32), noise_size=4, condition_size=8,
+                        generator_width=4, discriminator_width=4, batch_size=8),
+    )
+
+
+def gan_cls_paper_debug() -> GanClsConfig:
+    """The authors' networks, tiny, for tests."""
+    return GanClsConfig(
+        matching=replace(gan_cls_debug().matching, text=TextEncoderConfig(
+            architecture="char-cnn-gru", widths=(8, 8, 8), length=201, embedding=16)),
+        gan=PaperGan(schedule=Schedule(images=64, tick=32), noise_size=4, text_projection=4, generator_width=4,
+                     discriminator_width=4, batch_size=8, captions=2),
+    )
+
+
+PRESETS: dict[str, Callable[[], GanClsConfig]] = {
+    "gan-cls-small": gan_cls,
+    "gan-cls-birds": gan_cls_birds,
+    "gan-cls-flowers": gan_cls_flowers,
+    "gan-cls-coco": gan_cls_coco,
+    "shapes-gan-cls": shapes_gan_cls,
+    "shapes-gan-cls-paper": shapes_gan_cls_paper,
+    "gan-cls-debug": gan_cls_debug,
+    "gan-cls-paper-debug": gan_cls_paper_debug,
+}
