@@ -13,5 +13,10 @@ def test_values_and_gradients_equal_torch7():
         loss = eps_bce(p, real=target == 1)
         np.testing.assert_allclose(loss.detach(), golden[f"bce_target{target}"], rtol=1e-12, atol=1e-15)
         (gradient,) = torch.autograd.grad(loss.sum(), p)
-        # Torch7 writes -(t - p) / ((1 - p + eps)(p + eps)), which differs from the derivative by eps / p at most.
-        np.testing.assert_allclose(gradient, golden[f"grad_target{target}_unnorm"], rtol=1.1e-6, atol=1.0001)
+        np.testing.assert_allclose(gradient, golden[f"grad_target{target}_unnorm"], rtol=1e-14, atol=0)
+
+
+def test_the_gradient_is_the_derivative_away_from_the_ends():
+    p = torch.tensor([1e-4, 0.3, 0.7, 0.9999], dtype=torch.float64, requires_grad=True)
+    for real in (False, True):
+        assert torch.autograd.gradcheck(lambda p, real=real: eps_bce(p, real=real), p, eps=1e-8, rtol=1e-3)
