@@ -51,7 +51,7 @@ def require(places: Sequence[Path], what: str, *names: str) -> Path:
     found = find(places, *names)
     if found is None:
         raise LimnerError(
-            f"{what} was not found: looked for {' or '.join(names)} in "
+            f"could not find {what}: looked for {' or '.join(names)} in "
             f"{', '.join(map(str, places))}. Put it there, or give the folder that holds it."
         )
     return found
