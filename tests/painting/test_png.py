@@ -77,7 +77,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def test_a_text_chunk_that_blows_up_is_cut_off(tmp_path: Path) -> None:
-    bomb = zlib.compress(b" " * (300 << 20), 9)
+    bomb = zlib.compress(b" " * (40 << 20), 1)
     with pytest.raises(LimnerError, match="damaged"):
         _read(tmp_path, _png("")[:8] + _chunk(b"zTXt", b"limner\0\0" + bomb))
     huge = struct.pack(">I4s", 0xFFFFFFFF, b"tEXt")

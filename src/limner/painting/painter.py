@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from PIL import Image
@@ -88,8 +88,16 @@ class Painter:
         self._painter = self._painter.to(self.device)
         return self
 
+    @overload
+    def __call__(self, captions: str, *, seed: int = 0, images_per_caption: Literal[1] = 1, **inputs: Any
+                 ) -> Painting: ...
+
+    @overload
     def __call__(self, captions: str | Sequence[str], *, seed: int | Sequence[int] = 0, images_per_caption: int = 1,
-                 **inputs: Any) -> Any:
+                 **inputs: Any) -> list[Painting]: ...
+
+    def __call__(self, captions: str | Sequence[str], *, seed: int | Sequence[int] = 0, images_per_caption: int = 1,
+                 **inputs: Any) -> Painting | list[Painting]:
         """Paints.
 
         Args:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+from limner.systems import presets
+
+
+def test_from_a_folder_of_pictures_to_a_painting_and_a_bundle(limner: Run) -> None:
+    assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
+    trained = limner("train", "gan-cls-debug", "data", "--out", "run", "--device", "cpu", "--seed", 3)
+    assert (trained.status, trained.out) == (0, "run\n")
+    taken = limner("train", "gan-cls-debug", "data", "--out", "run", "--seed", 3)
+    assert taken.status == 2
+    assert "--resume" in taken.err
+    assert limner("train", "gan-cls-debug", "data", "--out", "run", "--seed", 3, "--resume").status == 0
+    assert limner("train", "gan-cls-debug", "data", "--out", "run", "--seed", 4, "--resume").status == 2
+    painted = limner("paint", "a red ring", "--model", "run", "--seed", 7, "--input", "blend=a blue star", "--json")
+    story = json.loads(painted.out)
+    assert (story["model"]["name"], story["model"]["system"]) == ("run", "gan-cls")
+    assert story["inputs"] == {"blend": "a blue star"}
+    again = limner("paint", "--like", "painting.png", "--out", "again.png")
+    assert again.err == "limner: painted again: every pixel is the same.\n"
+    assert limner("models", "export", "run", "bundle").status == 0
+    card = Path("bundle/README.md").read_text()
+    for words in ("gan-cls-debug", "shapes", "64", "Apache-2.0", "agreement", "limner paint"):
+        assert words in card
+
+
+def test_presets_are_listed(limner: Run) -> None:
+    listed = limner("train", "--list").out
+    for preset in presets():
+        [line] = [line for line in listed.splitlines() if line.split()[0] == preset]
+        assert len(line.split()) > 3, "a preset says in its docstring what it is"
+
+
+def test_a_dry_run_prints_the_configuration(limner: Run) -> None:
+    done = limner("train", "gan-cls-debug", "nowhere", "--dry-run", "--images", 5000, "--batch-size", 4,
+                  "--set", "gan.noise_size=12", "--set", "gan.augment=color")
+    told = json.loads(done.out)
+    assert told["settings"]["images"] == 5000
+    assert told["config"]["gan"]["batch_size"] == told["config"]["matching"]["batch_size"] == 4
+    assert (told["config"]["gan"]["noise_size"], told["config"]["gan"]["augment"]) == (12, "color")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["nope", "x", "--out", "y"], "there is no system or preset 'nope'"),
+    (["gan-cls", "x"], "say with --out"),
+    (["gan-cls"], "name a system and a folder"),
+    (["gan-cls", "nowhere", "--out", "y"], "nowhere"),
+    (["gan-cls", "x", "--dry-run", "--set", "matching.nope=1"], "config.matching has no field 'nope'"),
+    (["gan-cls", "x", "--dry-run", "--set", "nope.width=1"], "no group of fields 'nope'"),
+    (["gan-cls", "x", "--dry-run", "--set", "matching.batch_size=many"], "config.matching.batch_size must be int"),
+    (["gan-cls", "x", "--dry-run", "--set", "matching.batch_size"], "FIELD=VALUE"),
+    (["gan-cls", "x", "--dry-run", "--device", "abacus"], "settings.device must be one of"),
+    (["gan-cls", "x", "--dry-run", "--images", "0"], "images must be at least 1"),
+])
+def test_mistakes_end_in_one_sentence(limner: Run, arguments: list[str], words: str) -> None:
+    done = limner("train", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert words in done.err
+    assert done.err.count("\n") == 1
+    assert not Path("y").exists()
