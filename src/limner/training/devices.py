@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ def launch(settings: RunSettings) -> Fabric:
         torch.set_num_threads(settings.threads)
     accelerator = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, accelerator)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the loop's own reporter speaks
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     fabric = Fabric(
