@@ -32,7 +32,7 @@ class Captions:
         held_out = next((corpus.split(name) for name in ("val", "test") if name in corpus.splits()), self.pictures)
         self.components = components
         encoder, tokeniser = load_text_encoder(config, components)
-        self._judge = load_image_encoder(config, components)
+        self.judge = load_image_encoder(config, components)
         self.embeddings = encode_captions(encoder, tokeniser.encode(self.pictures.captions)).clone()
         """float32 (captions, D) on the CPU."""
         if not torch.isfinite(self.embeddings).all():
@@ -63,7 +63,7 @@ class Captions:
         """
         noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
         images = _painted(paint, noise, self._held_out, device)
-        vectors = self._judge(as_float(images)).float()
+        vectors = self.judge(as_float(images)).float()
         scores = vectors @ self._held_out.T
         right = 0
         for row, score in enumerate(scores):

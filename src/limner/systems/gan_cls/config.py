@@ -97,6 +97,9 @@ class ImprovedGan:
     augment: str = ""
     """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
     translation, cutout; empty for none."""
+    matching_weight: float = 0.0
+    """Weight, in the generator's loss, of the text encoder's own matching loss on painted pictures (its image encoder
+    stays frozen); 0 for none."""
     gradient_penalty: float = 0.0
     """Weight of the matching-aware zero-centred gradient penalty (power 6) on real pairs; 0 for none."""
     batch_size: int = 32

@@ -98,7 +98,7 @@ class MatchingDiscriminator(nn.Module):
         )
         self.standardised = Standardised(text_size)
         self.text = spectral_norm(nn.Linear(text_size, condition_size))
-        self.joint = spectral_norm(nn.Conv2d(channels[-1] + condition_size, channels[-1], 1))
+        self.joint = spectral_norm(nn.Conv2d(channels[-1] + 1 + condition_size, channels[-1], 1))
         self.score = spectral_norm(nn.Conv2d(channels[-1], 1, 4))
 
     def look(self, images: Tensor) -> Tensor:
@@ -112,7 +112,9 @@ class MatchingDiscriminator(nn.Module):
         """Feature maps (B, F, 4, 4) and embeddings (B, text_size) to scores (B,) in float32, unbounded."""
         told = functional.leaky_relu(self.text(self.standardised(text)), 0.2).to(features.dtype)
         told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        joint = functional.leaky_relu(self.joint(torch.cat([features, told], dim=1)), 0.2)
+        variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
+        variety = variety.expand(len(features), 1, *features.shape[2:])
+        joint = functional.leaky_relu(self.joint(torch.cat([features, variety, told], dim=1)), 0.2)
         return self.score(joint).flatten().float()
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
+from limner.matching.losses import symmetric_structured_joint_embedding_loss
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.systems.gan_cls.build import build_generator
@@ -83,11 +84,20 @@ class ImprovedGanStage:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             score = self.discriminator(self._seen(painted, "paint", context), told)
+            matching = self._matching(painted, told) if self.gan.matching_weight else None
         verdict = -score.mean()
+        if matching is not None:
+            parts["matching"] = matching
+            verdict = verdict + self.gan.matching_weight * matching
         context.update(self.optimisers["generator"], verdict)
         self.discriminator.requires_grad_(True)
         parts |= {"discriminator": loss, "generator": verdict}
         return {name: value.detach() for name, value in parts.items()}
+
+    def _matching(self, painted: Tensor, told: Tensor) -> Tensor:
+        """Structured joint embedding of painted pictures and their captions, as AttnGAN's DAMSM loss is used."""
+        self.captions.judge.to(painted.device)
+        return symmetric_structured_joint_embedding_loss(self.captions.judge(painted).float(), told)
 
     def _blended(self, text: Tensor, context: StepContext) -> Tensor:
         """Some rows with a random point between two captions (GAN-INT)."""
