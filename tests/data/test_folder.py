@@ -154,6 +154,9 @@ def test_a_folder_that_is_none_says_what_to_do(tmp_path):
         read_folder(tmp_path / "none")
     with pytest.raises(LimnerError, match=r"has no captions.*metadata\.jsonl"):
         read_folder(tmp_path)
+    make_folder(tmp_path / "train", 1)
+    with pytest.raises(LimnerError, match=r"but train/metadata\.jsonl"):
+        read_folder(tmp_path)
     make_folder(tmp_path, 1)
     (tmp_path / "metadata.csv").write_text("file_name,text\n")
     with pytest.raises(LimnerError, match="keep one"):

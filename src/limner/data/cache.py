@@ -28,7 +28,7 @@ except ImportError:  # Windows
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total) while something long is made."""
 
-_CHUNK = 512
+_CHUNK = 128
 _SHOWN = 5
 
 
@@ -145,13 +145,13 @@ def locked(place: Path, root: Path) -> Iterator[None]:
     try:
         place.mkdir(parents=True, exist_ok=True)
         file = (place / "lock").open("ab")
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
         raise no_space(error, place) or LimnerError(
             f"the cache of {root} cannot be written to {place} ({error.strerror}). "
             "Give another folder for it with cache_dir (--cache-dir).") from None
     with file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -112,6 +112,10 @@ def _open_source(root: Path, problems: list[Problem]) -> tuple[str, Iterator[tup
         return tables[0], _read_jsonl(root / tables[0], problems)
     if tables == ["metadata.csv"]:
         return tables[0], _read_csv(root / tables[0], problems)
+    inner = sorted(path.relative_to(root).as_posix() for path in root.glob("*/metadata.*"))
+    if inner:
+        raise LimnerError(f"{root} has no metadata.jsonl of its own, but {inner[0]}. Give that folder, or join the "
+                          'files into one metadata.jsonl whose lines name the subfolder and the "split".')
     pictures = list(picture_files(root))
     if not any((root / name).with_suffix(".txt").is_file() for name in pictures):
         raise LimnerError(
