@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,21 @@ def test_a_collapse_stops_at_the_second_tick(tmp_path: Path) -> None:
         toy.train(tmp_path / "run", config=config, keep=1)
     kept = [path.name for path in (tmp_path / "run" / "checkpoints").glob("painter-*")]
     assert sorted(kept) == ["painter-1000", "painter-2000"]
+
+
+def test_what_failed_before_its_first_tick_may_be_started_again(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match="No state was saved"):
+        toy.train(tmp_path / "run", config=toy.ToyConfig(fault="loss", fault_stage="words", fault_step=0))
+    toy.train(tmp_path / "run")
+    same_runs(tmp_path / "run", plain)
+
+
+def test_missing_tensorboard_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                ) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(LimnerError, match=r"pip install 'limner\[track\]'"):
+        toy.train(tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_tensorboard_files_are_written_on_request(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from limner.training.devices import average_gradients
 
 @dataclass(frozen=True)
 class LoopContext:
-    """One step, one validation or one sample grid."""
+    """One step, one validation or one sample grid.
+
+    Noise is a function of its address: asking twice for the same purpose in one step gives the same numbers.
+    """
 
     fabric: Fabric
     seed: int

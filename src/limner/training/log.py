@@ -22,14 +22,14 @@ class RunLog:
         Raises LimnerError if the package for them is missing.
         """
         self.path = path
+        self._tensorboard = tensorboard
         self._writer: Any = None
         if tensorboard is not None:
             try:
-                from torch.utils.tensorboard import SummaryWriter
+                import torch.utils.tensorboard  # noqa: F401
             except ImportError:
                 raise LimnerError("TensorBoard files need the package tensorboard: pip install 'limner[track]', or "
                                   "leave the option out (log.jsonl holds the same figures).") from None
-            self._writer = SummaryWriter(str(tensorboard))
 
     def append(self, line: dict[str, Any]) -> None:
         """Adds a line. Not-a-number becomes null, since JSON has none. Raises LimnerError on a full disk."""
@@ -41,7 +41,11 @@ class RunLog:
                 os.fsync(file.fileno())
         except OSError as error:
             raise no_space(error, self.path) or error from error
-        if self._writer is not None:
+        if self._tensorboard is not None:
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self._tensorboard))
             for group in ("losses", "figures"):
                 for name, value in line[group].items():
                     if value is None:

@@ -73,11 +73,11 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
     first = fabric.is_global_zero
     tensorboard = run / "tensorboard" if settings.tensorboard and first else None
     with (
-        folder.opened(description, resume=resume) if first else contextlib.nullcontext(description) as description,
         _kept_generators(fabric.device),
         Interruption() as interruption,
         Reporter(enabled=progress and first) as reporter,
         contextlib.closing(RunLog(folder.log_path, tensorboard)) as log,
+        folder.opened(description, resume=resume) if first else contextlib.nullcontext(description) as description,
     ):
         description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
@@ -86,7 +86,7 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
         for index, name in enumerate(names):
             path = folder.stage_path(index, name)
             if _is_finished(path, last=index == len(names) - 1, images=job.images):
-                reporter.note(f"stage {name} ({index + 1} of {len(names)}) is finished")
+                reporter.note(f"{name} ({index + 1} of {len(names)}) is finished")
             else:
                 StageTraining(job, index, components).run()
                 fabric.barrier()
@@ -103,7 +103,6 @@ def _is_finished(path: Path, *, last: bool, images: int | None) -> bool:
 
 @contextlib.contextmanager
 def _kept_generators(device: torch.device) -> Iterator[None]:
-    """Gives torch's global generators back as they were: the loop sets them to addresses."""
-    devices = [device] if device.type != "cpu" else []
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+    """Gives torch's global generators (CPU and CUDA) back as they were: the loop sets them to addresses."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield

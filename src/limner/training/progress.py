@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 class Reporter:
@@ -19,9 +20,12 @@ class Reporter:
         self._task: TaskID | None = None
         if enabled and sys.stderr.isatty():
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("images"),
-                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
-                console=Console(stderr=True), refresh_per_second=4,
+                TextColumn("{task.description}"), BarColumn(bar_width=10),
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(compact=True),
+                # What is too much for the terminal is cut from the losses.
+                TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+                console=Console(stderr=True), refresh_per_second=4, expand=True,
             )
 
     def __enter__(self) -> Reporter:
@@ -43,7 +47,7 @@ class Reporter:
     def update(self, images: int, rate: float, losses: Mapping[str, float | None]) -> None:
         """Now and then during a stage; ``rate`` in images a second."""
         if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=images, rate=f"{rate:,.0f}/s", losses=_figures(losses))
+            self._bar.update(self._task, completed=images, rate=f"{rate:,.0f} images/s", losses=_figures(losses))
 
     def tick(self, line: Mapping[str, Any], total: int) -> None:
         """A line of the log."""

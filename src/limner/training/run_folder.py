@@ -35,6 +35,8 @@ except ImportError:  # Windows
 
 FORMAT = 1
 _LOCK = ".lock"
+_OF_A_FALSE_START = (_LOCK, "config.json", "samples")
+"""A training that ended before its first tick leaves no more than this; it may simply be started again."""
 _MUST_AGREE = ("system", "config", "data", "seed")
 
 
@@ -74,10 +76,11 @@ class RunFolder:
             yield self._take_up(description) if resume else self._start(description)
 
     def _start(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        if any(not _is_leftover(path) and path.name != _LOCK for path in self.root.iterdir()):
+        if any(not _is_leftover(path) and path.name not in _OF_A_FALSE_START for path in self.root.iterdir()):
             raise LimnerError(f"{self.root} exists already and is not empty. Go on with a training in it with "
                               "--resume, or choose another folder.")
         self.clear_leftovers()
+        remove(self.root / "samples")
         write_json(self.config_path, dict(description))
         return dict(description)
 

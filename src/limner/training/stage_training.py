@@ -113,7 +113,7 @@ class StageTraining:
         self._resume()
         loader = Loader(self.job.corpus.split("train"), self.stage.plan, self.job.settings.seed,
                         rank=self.fabric.global_rank, world_size=self.fabric.world_size)
-        title = f"stage {self.name} ({self.index + 1} of {len(self.job.stage_names)})"
+        title = f"{self.name} ({self.index + 1} of {len(self.job.stage_names)})"
         self.job.reporter.begin(title, images=self.schedule.images, done=self.state.images)
         if self.state.step == 0 and self.fabric.is_global_zero:
             self._draw_start(loader)
@@ -218,9 +218,9 @@ class StageTraining:
         """Takes up the latest checkpoint, if there is one, and forgets log lines of after it."""
         found = self.folder.checkpoints(self.name)
         if found:
-            self._totals, saved = checkpoint.restore(found[-1], self.stage, self.averages.modules)
-            self._totals = {name: value.to(self.fabric.device) for name, value in self._totals.items()}
+            totals, saved = checkpoint.restore(found[-1], self.stage, self.averages.modules)
             self.state = State(**saved["progress"])
+            self._totals = {name: totals[name].to(self.fabric.device) for name in self.state.loss_steps}
             self._saved = found[-1]
         if self.fabric.is_global_zero:
             self.folder.cut_log(self.job.stage_names, self.name, self.state.images)
