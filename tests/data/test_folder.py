@@ -1,8 +1,11 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.data.pictures_on_disk import make_folder, smooth_picture, write_lines
 
+from limner.data.check import check_folder
 from limner.data.folder import escapes, picture_files, read_folder
 from limner.errors import LimnerError
 
@@ -63,6 +66,13 @@ def test_all_fields_are_read(tmp_path):
     (line(objects=[{"bbox": [0, 0, -1, 2]}]), "with bbox"),
     (line(attributes={"wing": 3}), "attributes must be"),
     (line(file_name="gone.jpg"), "there is no picture"),
+    (line(objects=[{"bbox": [0, 0, float("nan"), 2]}]), "with bbox"),
+    (line(objects=5), "wrong kind"),
+    (line(bbox=[1, 2, 10**400, 4]), "wrong kind"),
+    (line(keypoints=[[10**10, 1, 1]]), "finite"),
+    (line(text="half a \ud83d bird"), "half a character"),
+    ('{"file_name": "000.jpg", "text": ' + "9" * 5000 + "}", "not a JSON object"),
+    (line(file_name="."), "there is no picture"),
     (line(file_name="a\0.jpg"), "leads out"),
     (line(file_name="../000.jpg"), "leads out"),
     (line(file_name="x/../../000.jpg"), "leads out"),
@@ -79,6 +89,24 @@ def test_a_bad_line_is_listed_with_its_number_and_left_out(tmp_path, bad, word):
     assert [record.file_name for record in read_folder(tmp_path).records] == ["001.jpg"]
     with pytest.raises(LimnerError, match=r"metadata\.jsonl, line 2"):
         read_folder(tmp_path, strict=True)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+                    max_leaves=8)
+FIELDS = ("file_name", "text", "label", "bbox", "keypoints", "objects", "attributes", "split")
+
+
+@settings(max_examples=300, deadline=None)
+@given(fields=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3))
+def test_whatever_a_line_holds_is_read_or_listed(tmp_path_factory, fields):
+    root = tmp_path_factory.getbasetemp() / "any_line"
+    if not root.exists():
+        make_folder(root, 1)
+    write_lines(root, [line(**fields)])
+    folder = read_folder(root)
+    assert len(folder.records) + len(folder.problems) == 1
+    check_folder(root)
 
 
 def test_a_picture_named_twice_is_a_problem(tmp_path):

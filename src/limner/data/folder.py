@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,7 @@ from limner.errors import LimnerError
 from limner.files import read_json
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _STRUCTURED = ("bbox", "keypoints", "objects", "attributes")
 
 
@@ -88,7 +91,8 @@ def picture_files(root: Path) -> Iterator[str]:
 def escapes(file_name: str) -> bool:
     """Whether a relative path would leave its folder (absolute, ``..``, a drive letter or backslashes)."""
     path = PurePosixPath(file_name)
-    return path.is_absolute() or ".." in path.parts or "\\" in file_name or ":" in path.parts[0] or "\0" in file_name
+    drive = ":" in file_name.partition("/")[0]
+    return path.is_absolute() or ".." in path.parts or drive or "\\" in file_name or "\0" in file_name
 
 
 def _read_info(root: Path) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _read_jsonl(path: Path, problems: list[Problem]) -> Iterator[tuple[int, Any]
                 continue
             try:
                 yield number, json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 problems.append(Problem(path.name, number, f"not a JSON object ({error}).",
                                         'Write {"file_name": ..., "text": ...} on one line.'))
 
@@ -169,13 +173,13 @@ def _csv_record(row: dict[str, str]) -> dict[str, Any]:
         if name in record:
             try:
                 record[name] = json.loads(record[name])
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise LimnerError(f"the column {name} is not JSON ({error}).") from None
     text = record.get("text", "")
     if text.startswith("["):
         try:
             captions = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             captions = text  # a caption may begin with a bracket
         record["text"] = captions
     return record
@@ -209,6 +213,9 @@ def _read_record(root: Path, source: str, line: int | None, value: Any, keypoint
     try:
         record = Record.from_json(value)
         _check_structure(record, keypoint_names)
+    except (TypeError, OverflowError) as error:
+        fault(f"a field holds a value of the wrong kind ({error}).", "Mend the line, or take it out.")
+        return None
     except LimnerError as error:
         fault(str(error), "Mend the line, or take it out." if line is not None else "Write one caption a line.")
         return None
@@ -221,29 +228,38 @@ def _read_record(root: Path, source: str, line: int | None, value: Any, keypoint
               "Give a picture one line and all its captions as a list.")
         return None
     try:
-        size = (root / record.file_name).stat().st_size
+        status = (root / record.file_name).stat()
     except (OSError, ValueError):
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
         fault(f"there is no picture {record.file_name}.", "Put the file there, or take the line out.")
         return None
-    if size == 0:
+    if status.st_size == 0:
         fault("the picture file is empty (0 bytes).", "Replace it, or take it out.", record.file_name, None)
         return None
     return record
 
 
+def _is_place(value: Any) -> bool:
+    """Whether a value can be a number of pixels: finite, and not true or false."""
+    return type(value) in (int, float) and abs(value) < 1e9
+
+
 def _check_structure(record: Record, keypoint_names: list[str] | None) -> None:
     """The structured fields beyond what Record itself checks."""
+    if any(map(_HALF_CHARACTER.search, record.captions)):
+        raise LimnerError("a caption holds half a character (a lone surrogate such as \\ud83d).")
     if isinstance(record.label, bool) or not isinstance(record.label, (str, int, type(None))):
         raise LimnerError(f"label must be a name or a whole number, got {record.label!r}.")
     if record.keypoints is not None and keypoint_names is not None and len(record.keypoints) != len(keypoint_names):
         raise LimnerError(f"there are {len(record.keypoints)} keypoints, but dataset.json names {len(keypoint_names)}.")
     for point in record.keypoints or ():
-        if point[2] not in (0.0, 1.0) or not all(abs(number) < 1e9 for number in point):
+        if point[2] not in (0.0, 1.0) or not all(map(_is_place, point)):
             raise LimnerError(f"a key point must be [x, y, visible] with finite x and y and visible 0 or 1, "
                               f"got {list(point)}.")
     for item in record.objects or ():
         box = item.get("bbox") if isinstance(item, dict) else None
-        numeric = isinstance(box, list) and len(box) == 4 and all(type(n) in (int, float) for n in box)
+        numeric = isinstance(box, list) and len(box) == 4 and all(map(_is_place, box))
         if not numeric or box is None or box[2] <= 0 or box[3] <= 0:
             raise LimnerError("each of objects must be an object with bbox: x, y, width, height (positive).")
     attributes = record.attributes
