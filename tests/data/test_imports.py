@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -77,6 +79,13 @@ def test_files_that_are_no_tables(tmp_path):
         import_tables(tmp_path, tmp_path / "out")
     with pytest.raises(LimnerError, match="no Parquet file"):
         import_tables(tmp_path / "none", tmp_path / "out")
+
+
+def test_a_missing_extra_is_named(tmp_path):
+    code = ("import sys; sys.modules['pyarrow'] = None\n"
+            "from limner.data.tables import import_tables; import_tables('a.parquet', 'out')")
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert "pip install limner[tables]" in told.stderr.splitlines()[-1]
 
 
 def write_tar(path, members):
