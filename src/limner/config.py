@@ -73,12 +73,20 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _convert_union(hint: Any, value: Any, where: str) -> Any:
     failures: list[LimnerError] = []
-    for option in typing.get_args(hint):
+    options = typing.get_args(hint)
+    if isinstance(value, dict):  # of several classes the one that knows the most of these fields is meant
+        classes = [option for option in options if dataclasses.is_dataclass(option)]
+        options = (max(classes, key=lambda option: len(set(value) & _names(option))),) if classes else options
+    for option in options:
         try:
             return _convert(option, value, where)
         except LimnerError as failure:
             failures.append(failure)
     raise failures[0]
+
+
+def _names(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:

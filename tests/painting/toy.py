@@ -65,8 +65,8 @@ class ToyPainter:
         yield Picture(image=picture.image // 2)
         yield picture
 
-    def warnings(self, caption: str) -> list[str]:
-        unknown = [word for word in re.findall(r"\S+", caption) if word not in self.config.words]
+    def warnings(self, request: Request) -> list[str]:
+        unknown = [word for word in re.findall(r"\S+", request.caption) if word not in self.config.words]
         return [f"unknown words: {', '.join(unknown[:5])}."] if unknown else []
 
     def components(self) -> Components:
@@ -94,5 +94,6 @@ SYSTEM = System(
     stage_names=lambda config: ("toy",),
     build_stage=lambda *parts: None,  # type: ignore[arg-type,return-value]
     build_painter=ToyPainter,
+    debug=lambda config: config,
     inputs={"spread": "factor of the noise"},
 )

@@ -20,7 +20,8 @@ examples:
 
 Ctrl-C saves and ends; the same command with --resume goes on exactly where it stopped.
 --dry-run prints the configuration with all its fields as JSON: the names that --set takes,
-with dots for nested ones (--set generator.width=64).
+with dots for nested ones (--set gan.noise_size=64). A part that is null comes into being when
+one of its fields is set (--set style.schedule.images=200000); what is not set has its default.
 On several GPUs: torchrun --nproc-per-node 2 -m limner train ...
 """
 
@@ -40,6 +41,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="batch size of every stage")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE",
                         help="change a field of the configuration; may be repeated")
+    parser.add_argument("--debug", action="store_true",
+                        help="tiny networks and schedules, all else as in the preset: a trial run in seconds")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
     parser.add_argument("--precision", default="auto", help="32, bf16 or auto (default auto: bf16 where it is fast)")
@@ -68,7 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         name: getattr(arguments, name)
         for name in ("seed", "device", "precision", "threads", "keep", "tensorboard", "images", "tick")
     }, where="settings")
-    plain = to_json(system.presets[preset]())
+    config = system.presets[preset]()
+    plain = to_json(system.debug(config) if arguments.debug else config)
     if arguments.batch_size is not None:
         _set_everywhere(plain, "batch_size", arguments.batch_size)
     for item in arguments.set:
@@ -99,18 +103,18 @@ def _list() -> None:
 
 
 def _set(plain: dict[str, Any], item: str) -> None:
-    """Sets one field of a configuration in JSON form; ``from_json`` then says what is wrong with the value."""
+    """Sets one field of a configuration in JSON form; ``from_json`` then says what is wrong with name or value."""
     path, equals, value = item.partition("=")
     if not equals:
         raise LimnerError(f"--set takes FIELD=VALUE, got {item!r}.")
     *parents, last = path.split(".")
     place: Any = plain
-    for depth, name in enumerate(parents):
-        if not isinstance(place.get(name), dict):
-            inside = ".".join(parents[:depth]) or "the configuration"
-            raise LimnerError(f"there is no group of fields {name!r} in {inside}; "
-                              f"its fields are {', '.join(place)}.")
+    for depth, name in enumerate(parents, 1):
+        if place.get(name) is None:  # a part that was left out comes into being
+            place[name] = {}
         place = place[name]
+        if not isinstance(place, dict):
+            raise LimnerError(f"{'.'.join(parents[:depth])} has no fields of its own, so {path!r} cannot be set.")
     place[last] = parsed_value(value)
 
 

@@ -43,6 +43,9 @@ class MatchingConfig:
         if self.batch_size < 2:
             raise LimnerError(f"matching contrasts the pairs of a batch: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
+        if self.image_size < 8 or (self.scale_size and self.scale_size < self.image_size):
+            raise LimnerError(f"image_size must be at least 8 and scale_size 0 (no crop) or at least image_size, "
+                              f"got {self.image_size} and {self.scale_size}.")
         if not 0 < self.learning_rate < 1:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
         if self.min_count < 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def augment(images: Tensor, numbers: Tensor, policy: str) -> Tensor:
@@ -15,8 +16,9 @@ def augment(images: Tensor, numbers: Tensor, policy: str) -> Tensor:
     Args:
         images: (B, 3, S, S) in -1..1.
         numbers: uniform in 0..1, (B, 7): the random choices of each picture.
-        policy: comma-separated choice of color (brightness, saturation, contrast), translation (up to an eighth of the
-            side, zeros come in), cutout (a square of half the side is set to zero); empty for none.
+        policy: comma-separated choice of color (brightness +-0.5, saturation times 0 to 2, contrast times 0.5 to 1.5),
+            translation (up to an eighth of the side, zeros come in), cutout (a square of half the side around a random
+            centre is set to zero); empty for none.
 
     Returns:
         (B, 3, S, S), differentiable in ``images``.
@@ -45,7 +47,7 @@ def _translate(images: Tensor, numbers: Tensor) -> Tensor:
     reach = side // 8
     shifts = (numbers * (2 * reach + 1)).long().clamp_(max=2 * reach)
     places = torch.arange(side, device=images.device)
-    padded = torch.nn.functional.pad(images, (reach, reach, reach, reach))
+    padded = functional.pad(images, (reach, reach, reach, reach))
     down = (places + shifts[:, 1:2]).view(rows, 1, side, 1)
     right = (places + shifts[:, 0:1]).view(rows, 1, 1, side)
     row = torch.arange(rows, device=images.device).view(-1, 1, 1, 1)
@@ -57,6 +59,6 @@ def _cut_out(images: Tensor, numbers: Tensor) -> Tensor:
     side = images.shape[-1]
     centres = (numbers * side).floor()
     places = torch.arange(side, device=images.device)
-    near = (places - centres[:, :, None]).abs() < side / 4
+    near = (places - centres[:, :, None] + 0.5).abs() < side / 4
     hidden = near[:, 1, :, None] & near[:, 0, None, :]
     return images * (~hidden[:, None]).to(images.dtype)

@@ -145,15 +145,16 @@ class Painter:
 
     def _checked(self, requests: Sequence[Request]) -> list[tuple[Request, list[str]]]:
         """The requests as they will be painted, and what to warn of."""
-        known: dict[str, tuple[str, list[str]]] = {}
+        known: dict[tuple[str, int], tuple[str, list[str]]] = {}
         jobs = []
         for request in requests:
             check_inputs(self.system, request.inputs)
             checked_seeds(request.seed)
-            if request.caption not in known:
+            key = request.caption, id(request.inputs)  # many requests share both
+            if key not in known:
                 text, warnings = checked_caption(request.caption)
-                known[request.caption] = text, [*warnings, *self._painter.warnings(text)]
-            text, warnings = known[request.caption]
+                known[key] = text, [*warnings, *self._painter.warnings(dataclasses.replace(request, caption=text))]
+            text, warnings = known[key]
             jobs.append((dataclasses.replace(request, caption=text), warnings))
         return jobs
 

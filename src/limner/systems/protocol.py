@@ -30,6 +30,10 @@ class System:
     """(stage name, configuration, data, what earlier stages made, seed) -> a stage with fresh networks."""
     build_painter: Callable[[Any, Components], SystemPainter]
     """(configuration, components) -> a painter."""
+    debug: Callable[[Any], Any]
+    """Configuration -> one of the same structure, so small that every stage trains in seconds."""
+    painting_stage: str = ""
+    """The stage from which on the components make a painter; empty: the last."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Extra inputs of painting that the system honours, name -> one line of help; anything else is refused."""
 
@@ -66,8 +70,8 @@ class SystemPainter(Protocol):
         """The picture as it grows; the last one equals that of ``paint``. One-pass systems give one."""
         ...
 
-    def warnings(self, caption: str) -> list[str]:
-        """What of a caption the system cannot use: unknown words or characters, cut ends."""
+    def warnings(self, request: Request) -> list[str]:
+        """What of a request's texts the system cannot use: unknown words or characters, cut ends."""
         ...
 
     def components(self) -> Components: ...

@@ -38,6 +38,9 @@ class Trainable(Protocol):
     def stage_names(self) -> Callable[[Any], tuple[str, ...]]: ...
 
     @property
+    def painting_stage(self) -> str: ...
+
+    @property
     def build_stage(self) -> Callable[[str, Any, Corpus, Components, int], Stage]: ...
 
     @property
@@ -81,7 +84,8 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
     ):
         description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
-                  description["tick"], interruption, reporter, log, system.build_stage, system.build_painter)
+                  description["tick"], interruption, reporter, log, system.painting_stage or names[-1], system.build_stage,
+                  system.build_painter)
         components = Components()
         for index, name in enumerate(names):
             path = folder.stage_path(index, name)

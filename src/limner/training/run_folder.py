@@ -5,7 +5,7 @@
     samples/<stage>-<images>.png    sample grids; <stage>-reals.png shows training pictures
     checkpoints/<stage>-<images>/   state of a stage in training: state.safetensors, state.json
     stages/<n>-<name>/              what a finished stage hands on
-    painter/                        the bundle of the painter, once the last stage has a checkpoint
+    painter/                        the bundle of the painter, once the stage that paints has a checkpoint
 """
 
 from __future__ import annotations

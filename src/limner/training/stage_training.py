@@ -22,7 +22,7 @@ from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.training import checkpoint
 from limner.training.averaging import Averages
-from limner.training.bundle_folder import BundleFolder, write_bundle
+from limner.training.bundle_folder import BundleFolder, read_bundle, write_bundle
 from limner.training.context import LoopContext
 from limner.training.devices import (
     any_process,
@@ -60,6 +60,7 @@ class Job:
     interruption: Interruption
     reporter: Reporter
     log: RunLog
+    painting_stage: str
     build_stage: Callable[[str, Any, Corpus, Components, int], Stage]
     build_painter: Callable[[Any, Components], Any]
 
@@ -91,7 +92,7 @@ class StageTraining:
         """``components`` is what the stages before handed on."""
         self.job, self.fabric, self.folder = job, job.fabric, job.folder
         self.index, self.name = index, job.stage_names[index]
-        self.is_last = index == len(job.stage_names) - 1
+        self.paints = index >= job.stage_names.index(job.painting_stage)
         self._earlier = components
         with seeded_initialisation(job.settings.seed, f"{self.name}/build"):
             self.stage = job.build_stage(self.name, job.config, job.corpus, components, job.settings.seed)
@@ -180,14 +181,14 @@ class StageTraining:
         self._looked = self._clock
 
     def _save(self, *, is_best: bool) -> None:
-        """Writes a checkpoint, and the painter once the last stage can give it its parts."""
+        """Writes a checkpoint, and the painter once this stage can give it its parts."""
         self._saved = self.folder.checkpoint_path(self.name, self.state.images)
         tensors, skeletons = checkpoint.collect(self.stage, self.averages.modules, self._totals)
         checkpoint.save(self._saved, tensors, skeletons, {"stage": self.name, "progress": asdict(self.state)})
         if not self.state.alike_ticks:  # while a collapse is suspected, the way back stays open
             self.folder.retain(self.name, self.job.settings.keep, self.state.best_images)
         ended = self.state.images >= self.schedule.images
-        if self.is_last and not ended and (is_best or not self.schedule.best):
+        if self.paints and not ended and (is_best or not self.schedule.best):
             self._write_painter(self._components(), self.state.images)
 
     def _finish(self) -> None:
@@ -198,7 +199,7 @@ class StageTraining:
             best = self.folder.checkpoint_path(self.name, images)
             checkpoint.restore(best, self.stage, self.averages.modules)
         components = self._components()
-        if self.is_last:
+        if self.paints:
             self._write_painter(components, images)
         info = {"stage": self.name, "images": self.state.images, "taken_at_images": images}
         write_bundle(self.folder.stage_path(self.index, self.name),
@@ -206,7 +207,7 @@ class StageTraining:
 
     def _write_painter(self, components: Components, images: int) -> None:
         painter = self.job.build_painter(self.job.config, self._earlier | components)
-        info = {
+        info = read_bundle(self.folder.painter_path).info if self.name != self.job.painting_stage else {
             "name": self.folder.root.resolve().name, "data": data_name(self.job.corpus),
             "licence": self.job.corpus.info.get("licence"), "preset": self.job.preset, "images": images,
             "scores": dict(self.state.figures), "limner": __version__,

@@ -20,8 +20,8 @@ _SMALLEST_MAP = 4
 class SmallImageEncoder(nn.Module):
     """A small convolutional network that is trained from scratch with the text encoder.
 
-    Strided 4x4 convolutions halve the picture down to a 4x4 map (5x5 to 7x7 for sides that are not a power of two),
-    which is flattened, so that the vector knows where things are; batch normalisation behind all but the first.
+    Strided 4x4 convolutions halve the picture (sides from 8 pixels) down to a map of 4x4 to 7x7, which is flattened, so
+    that the vector knows where things are; batch normalisation behind all but the first.
     """
 
     def __init__(self, *, image_size: int, width: int, embedding: int) -> None:
@@ -55,36 +55,46 @@ class PretrainedImageEncoder(nn.Module):
     def __init__(self, folder: str, *, embedding: int) -> None:
         super().__init__()
         try:
-            from transformers import AutoConfig, AutoModel
+            from transformers import AutoModel
         except ImportError:
             raise LimnerError("a pretrained image encoder needs the transformers library: "
                               "pip install 'limner[pretrained]'.") from None
         try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True)
+            # no pickles: safetensors only
+            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise LimnerError(f"{folder} holds no image model of the transformers library ({error}).") from None
-        if hasattr(model, "vision_model"):  # CLIP and its kind hold a text model too
-            model, config = model.vision_model, config.vision_config
+        model = getattr(model, "vision_model", model)  # CLIP and its kind hold a text model too
         self._frozen = [model.eval().requires_grad_(False)]  # in a list: not a submodule, not in the state dict
         # read here and not by the library, whose image processors need torchvision
-        processor = read_json(Path(folder) / "preprocessor_config.json")
-        size = processor.get("size", 224)
-        self.side = int(size if not isinstance(size, dict) else size.get("shortest_edge") or size["height"])
-        shape = (1, 3, 1, 1)
-        self.register_buffer("mean", torch.tensor(processor["image_mean"]).view(shape), persistent=False)
-        self.register_buffer("deviation", torch.tensor(processor["image_std"]).view(shape), persistent=False)
-        features = getattr(config, "hidden_sizes", None)
-        self.head = nn.Linear(features[-1] if features else config.hidden_size, embedding)
+        path = Path(folder) / "preprocessor_config.json"
+        processor = read_json(path)
+        try:
+            size = processor["size"]
+            self.side = int(size if not isinstance(size, dict) else size.get("shortest_edge") or size["height"])
+            mean, deviation = (torch.tensor(processor[name]).view(1, 3, 1, 1) for name in ("image_mean", "image_std"))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise LimnerError(f"{path} must name size (shortest_edge, or height), image_mean and image_std of three "
+                              f"colours; trouble with {error}.") from None
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
+        self.head = nn.Linear(self._features(torch.zeros(1, 3, self.side, self.side)).shape[1], embedding)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""
-        model = self._frozen[0].to(images.device)
-        with torch.no_grad():
-            scaled = functional.interpolate(images, size=(self.side, self.side), mode="bicubic", antialias=True,
-                                            align_corners=False)
-            features = model(pixel_values=(scaled.add(1).div(2) - self.mean) / self.deviation).pooler_output
-        return self.head(features.flatten(1))
+        return self.head(self._features(images))
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in -1..1 to the model's pooled features (B, F)."""
+        scaled = functional.interpolate(images, size=(self.side, self.side), mode="bicubic", antialias=True,
+                                        align_corners=False)
+        pixels = (scaled.add(1).div(2) - self.mean) / self.deviation
+        pooled = getattr(self._frozen[0].to(images.device)(pixel_values=pixels), "pooler_output", None)
+        if pooled is None:
+            raise LimnerError(f"{type(self._frozen[0]).__name__} gives no pooled features of pictures; take a model "
+                              "such as ViT, DINOv2, ResNet, ConvNeXt or CLIP.")
+        return pooled.flatten(1)
 
 
 def build_image_encoder(config: ImageEncoderConfig, *, image_size: int, embedding: int) -> nn.Module:

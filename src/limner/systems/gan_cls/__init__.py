@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from limner.errors import LimnerError
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
-from limner.systems.gan_cls.presets import PRESETS
+from limner.systems.gan_cls.presets import PRESETS, debug_form
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Com
 
         return ImprovedGanStage(config, gan, corpus, components, seed)
     if name == "style-encoder" and config.style is not None:
-        from limner.systems.gan_cls.stages import StyleStageTraining
+        from limner.systems.gan_cls.stages import StyleEncoderStage
 
-        return StyleStageTraining(config, config.style, corpus, components, seed)
+        return StyleEncoderStage(config, config.style, corpus, components, seed)
     raise LimnerError(f"GAN-CLS has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
@@ -57,6 +57,8 @@ SYSTEM = System(
     stage_names=stage_names,
     build_stage=build_stage,
     build_painter=build_painter,
+    debug=debug_form,
+    painting_stage="gan",
     inputs={
         "blend": "a second caption to blend into the first",
         "blend_seed": "a second seed whose noise is blended into the first's",

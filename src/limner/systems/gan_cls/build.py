@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleStage
+from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleConfig
 from limner.systems.gan_cls.improved import ModulatedGenerator
 from limner.systems.gan_cls.networks import Generator, StyleEncoder
 
@@ -17,6 +17,6 @@ def build_generator(config: GanClsConfig) -> Generator | ModulatedGenerator:
                               width=gan.generator_width, image_size=gan.image_size)
 
 
-def build_style_encoder(config: GanClsConfig, style: StyleStage) -> StyleEncoder:
+def build_style_encoder(config: GanClsConfig, style: StyleConfig) -> StyleEncoder:
     """``forward(pictures (B, 3, 64, 64)) -> noise (B, nz)``, with torch's first weights."""
     return StyleEncoder(noise_size=config.gan.noise_size, width=style.width)

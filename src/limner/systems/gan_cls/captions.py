@@ -56,19 +56,20 @@ class Captions:
 
     @torch.inference_mode()
     def agreement(self, paint: Paint, noise_size: int, device: torch.device) -> float:
-        """How often a painting is closer to its own caption than to 31 captions of other classes.
+        """How often a painting is closer to its own caption than to 31 captions of other classes (to all there are,
+        if they are fewer).
 
         Closeness is the dot product of the matching model that this run trained, so the figure serves to follow a
         training and to choose a checkpoint, not to compare systems. Chance is 1/32.
         """
         noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
         images = _painted(paint, noise, self._held_out, device)
-        vectors = self.judge(as_float(images)).float()
+        vectors = self.judge.to(device)(as_float(images.to(device))).float().cpu()
         scores = vectors @ self._held_out.T
         right = 0
         for row, score in enumerate(scores):
             others = self._others(row)
-            right += bool((score[row] > score[others]).all())
+            right += len(others) > 0 and bool((score[row] > score[others]).all())
         return right / len(scores)
 
     def _others(self, row: int) -> np.ndarray:

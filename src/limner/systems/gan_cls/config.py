@@ -47,13 +47,14 @@ class PaperGan:
     halve_every: int = 100
     """Epochs after which the learning rate is halved, again and again; an epoch shows as many images as there are."""
     scale_size: int = 76
-    """Side to which pictures are squashed before the 64x64 crop."""
+    """Side to which pictures are squashed before the 64x64 crop, whose offsets start at 1; 0: no crop."""
     flip: bool = True
     """Mirror pictures at random."""
 
     def __post_init__(self) -> None:
         _check_sizes(self, "noise_size", "text_projection", "generator_width", "discriminator_width", "captions",
-                     "halve_every")
+                     "batch_size", "halve_every")
+        _check_crop(self.scale_size, self.image_size + 1)
         _check_learning_rates(self, "learning_rate")
         if not 0 <= self.cls_weight <= 1 or self.interp_weight < 0:
             raise LimnerError(f"cls_weight must be between 0 and 1 and interp_weight at least 0, got {self.cls_weight} "
@@ -81,7 +82,7 @@ class ImprovedGan:
     schedule: Schedule
     """How long."""
     image_size: int = 64
-    """Side of the pictures: 8 times a power of two."""
+    """Side of the pictures: a power of two from 16 up."""
     noise_size: int = 32
     """Length of the noise vector."""
     condition_size: int = 128
@@ -93,7 +94,7 @@ class ImprovedGan:
     wrong_weight: float = 0.5
     """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
     interp_share: float = 0.0
-    """Share of rows whose condition is a random blend of two captions, in the generator's step (GAN-INT)."""
+    """Share of painted pictures whose condition is a random blend of two captions (GAN-INT)."""
     augment: str = ""
     """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
     translation, cutout; empty for none."""
@@ -117,9 +118,16 @@ class ImprovedGan:
 
     def __post_init__(self) -> None:
         _check_sizes(self, "noise_size", "condition_size", "generator_width", "discriminator_width")
+        if self.batch_size < 2:
+            raise LimnerError(f"a wrong pair takes its caption from another row: batch_size must be at least 2, "
+                              f"got {self.batch_size}.")
         _check_learning_rates(self, "generator_rate", "discriminator_rate")
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
             raise LimnerError(f"image_size must be a power of two from 16 up, got {self.image_size}.")
+        _check_crop(self.scale_size, self.image_size)
+        for name in ("matching_weight", "gradient_penalty"):
+            if getattr(self, name) < 0:
+                raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("wrong_weight", "interp_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
@@ -129,7 +137,7 @@ class ImprovedGan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleStage:
+class StyleConfig:
     """The optional last stage: an encoder from a picture to the noise that would give its style."""
 
     schedule: Schedule
@@ -154,19 +162,27 @@ class GanClsConfig:
     """How the text encoder is trained."""
     gan: PaperGan | ImprovedGan
     """The adversarial stage."""
-    style: StyleStage | None = None
+    style: StyleConfig | None = None
     """The style encoder, or None."""
 
     def __post_init__(self) -> None:
         if self.matching.image_size != self.gan.image_size:
             raise LimnerError(f"matching.image_size and gan.image_size must be equal, got {self.matching.image_size} "
                               f"and {self.gan.image_size}.")
+        if self.style is not None and self.gan.image_size != 64:
+            raise LimnerError(f"the style encoder reads pictures of 64 pixels; gan.image_size is "
+                              f"{self.gan.image_size}. Leave style out.")
 
 
 def _check_sizes(config: object, *names: str) -> None:
     for name in names:
         if getattr(config, name) < 1:
             raise LimnerError(f"{name} must be at least 1, got {getattr(config, name)}.")
+
+
+def _check_crop(scale_size: int, least: int) -> None:
+    if scale_size and scale_size < least:
+        raise LimnerError(f"scale_size must be 0 (no crop) or at least {least}, got {scale_size}.")
 
 
 def _check_learning_rates(config: object, *names: str) -> None:

@@ -84,20 +84,15 @@ class ImprovedGanStage:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             score = self.discriminator(self._seen(painted, "paint", context), told)
-            matching = self._matching(painted, told) if self.gan.matching_weight else None
+            seen = self.captions.judge.to(painted.device)(painted) if self.gan.matching_weight else None
         verdict = -score.mean()
-        if matching is not None:
-            parts["matching"] = matching
-            verdict = verdict + self.gan.matching_weight * matching
+        if seen is not None:  # as AttnGAN uses its matching model
+            parts["matching"] = symmetric_structured_joint_embedding_loss(seen.float(), told)
+            verdict = verdict + self.gan.matching_weight * parts["matching"]
         context.update(self.optimisers["generator"], verdict)
         self.discriminator.requires_grad_(True)
         parts |= {"discriminator": loss, "generator": verdict}
         return {name: value.detach() for name, value in parts.items()}
-
-    def _matching(self, painted: Tensor, told: Tensor) -> Tensor:
-        """Structured joint embedding of painted pictures and their captions, as AttnGAN's DAMSM loss is used."""
-        self.captions.judge.to(painted.device)
-        return symmetric_structured_joint_embedding_loss(self.captions.judge(painted).float(), told)
 
     def _blended(self, text: Tensor, context: StepContext) -> Tensor:
         """Some rows with a random point between two captions (GAN-INT)."""
@@ -108,10 +103,9 @@ class ImprovedGanStage:
         return torch.lerp(text, text.roll(1, 0), amount)
 
     def _differs(self, batch: Batch) -> Tensor:
-        """1 where the neighbour's caption is of another class (or the data has no labels), else 0."""
-        if batch.labels is None:
-            return torch.ones(len(batch.indices), device=batch.indices.device)
-        return (batch.labels != batch.labels.roll(1, 0)).float()
+        """1 where the neighbour's caption is of another class (of another picture if there are no labels), else 0."""
+        kinds = batch.indices if batch.labels is None else batch.labels
+        return (kinds != kinds.roll(1, 0)).float()
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:
@@ -119,7 +113,8 @@ class ImprovedGanStage:
         return augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
 
     def _penalty(self, images: Tensor, text: Tensor) -> Tensor:
-        """E[(|grad_x D| + |grad_t D|)^6] on real pairs, in float32 (DF-GAN, Tao et al. 2022, eq. 2)."""
+        """E[|(grad_x D, grad_t D)|^6] on real pairs, in float32: the norm of the joined gradient, as in the code of
+        DF-GAN (Tao et al. 2022); eq. 2 of the paper adds the two norms instead."""
         images, text = images.detach().requires_grad_(), text.detach().requires_grad_()
         score = self.discriminator(images, text)
         gradients = torch.autograd.grad(score.sum(), (images, text), create_graph=True)

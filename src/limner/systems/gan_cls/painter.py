@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from limner.data.batch import as_float, as_uint8
-from limner.data.decoding import squash
+from limner.data.decoding import decode_picture, squash
 from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
 from limner.nn.layout import channels_last
@@ -44,6 +45,9 @@ class GanClsPainter:
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
+        """Raises LimnerError for an input that cannot be used."""
+        for request in requests:
+            _check_inputs(request.inputs)
         return paint_in_rows(requests, self._paint_rows)
 
     def stream(self, request: Request) -> Iterator[Picture]:
@@ -51,11 +55,11 @@ class GanClsPainter:
 
     @torch.inference_mode()
     def _paint_rows(self, requests: Sequence[Request]) -> list[Picture]:
-        amounts = torch.tensor([[float(request.inputs.get("blend_amount", 0.5))] for request in requests])
         text = self._embed([request.caption for request in requests])
-        others = self._embed([request.inputs.get("blend") or request.caption for request in requests])
-        text = torch.where(torch.tensor([["blend" in request.inputs] for request in requests]).to(self.device),
-                           torch.lerp(text, others, amounts.to(self.device)), text)
+        if any("blend" in request.inputs for request in requests):
+            others = self._embed([request.inputs.get("blend", request.caption) for request in requests])
+            amounts = [_amount(request.inputs) if "blend" in request.inputs else 0.0 for request in requests]
+            text = torch.lerp(text, others, torch.tensor(amounts).unsqueeze(1).to(self.device))
         noise = torch.stack([self._noise(request) for request in requests]).to(self.device)
         images = as_uint8(self.generator(noise, text)).permute(0, 2, 3, 1).cpu().numpy()
         return [Picture(np.ascontiguousarray(image)) for image in images]
@@ -69,33 +73,39 @@ class GanClsPainter:
             return self.style_of(request.inputs["style"])
         noise = normal(request.seed, "noise", request.index, shape=shape)
         if "blend_seed" in request.inputs:
-            other = normal(int(request.inputs["blend_seed"]), "noise", request.index, shape=shape)
-            return torch.lerp(noise, other, float(request.inputs.get("blend_amount", 0.5)))
+            other = normal(request.inputs["blend_seed"], "noise", request.index, shape=shape)
+            return torch.lerp(noise, other, _amount(request.inputs))
         return noise
 
     @torch.inference_mode()
     def style_of(self, picture: Any) -> Tensor:
         """The noise vector (nz,) that the style encoder reads in a picture (a path or a PIL image), on the CPU."""
         if self.style_encoder is None:
-            raise LimnerError("this painter has no style encoder: train one with --set style.schedule.images=200000.")
-        if not isinstance(picture, Image.Image):
-            try:
-                picture = Image.open(picture)
-            except (OSError, ValueError, TypeError):
-                raise LimnerError(f"style must be a picture file, got {picture!r}.") from None
+            raise LimnerError("this painter has no style encoder; train one with limner train ... "
+                              "--set style.schedule.images=200000.")
+        if isinstance(picture, (str, Path)):
+            picture = decode_picture(Path(picture))
+        elif not isinstance(picture, Image.Image):
+            raise LimnerError(f"style must be a picture or its file, got {type(picture).__name__}.")
         pixels = torch.from_numpy(squash(picture.convert("RGB"), self.config.gan.image_size).copy())
         image = as_float(pixels.permute(2, 0, 1)[None]).contiguous(memory_format=torch.channels_last)
         return self.style_encoder(image.to(self.device))[0].cpu()
 
-    def warnings(self, caption: str) -> list[str]:
+    def warnings(self, request: Request) -> list[str]:
+        found = self._warnings(request.caption)
+        second = request.inputs.get("blend")
+        if isinstance(second, str):
+            found += [f"second caption: {warning}" for warning in self._warnings(second)]
+        return found
+
+    def _warnings(self, caption: str) -> list[str]:
         found = []
+        reads = self.config.matching.text.pattern.reads
         unknown = self.tokeniser.unknown(caption)
         if unknown:
-            kind = "words" if self.config.matching.text.pattern.reads == "words" else "characters"
-            found.append(f"unknown {kind}, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
+            found.append(f"unknown {reads}, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
         if self.tokeniser.truncates(caption):
-            found.append(f"the caption is longer than {self.tokeniser.length} "
-                         f"{self.config.matching.text.pattern.reads}; its end is left out")
+            found.append(f"the caption is longer than {self.tokeniser.length} {reads}; its end is left out")
         return found
 
     def components(self) -> Components:
@@ -110,3 +120,23 @@ class GanClsPainter:
             if network is not None:
                 network.to(device)
         return self
+
+
+def _amount(inputs: Mapping[str, Any]) -> float:
+    return float(inputs.get("blend_amount", 0.5))
+
+
+def _check_inputs(inputs: Mapping[str, Any]) -> None:
+    """Refuses values out of range, and inputs that would have no effect."""
+    if "blend" in inputs and not (isinstance(inputs["blend"], str) and inputs["blend"].strip()):
+        raise LimnerError(f"blend must be a second caption, got {inputs['blend']!r}.")
+    if "blend_seed" in inputs and type(inputs["blend_seed"]) is not int:
+        raise LimnerError(f"blend_seed must be a whole number, got {inputs['blend_seed']!r}.")
+    if "blend_amount" in inputs:
+        amount = inputs["blend_amount"]
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount <= 1:
+            raise LimnerError(f"blend_amount must be a number from 0 to 1, got {amount!r}.")
+        if "blend" not in inputs and "blend_seed" not in inputs:
+            raise LimnerError("blend_amount has nothing to blend: give a second caption (blend) or seed (blend_seed).")
+    if "style" in inputs and "blend_seed" in inputs:
+        raise LimnerError("style takes the place of the noise that blend_seed would blend: give one of the two.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from limner.matching.config import MatchingConfig
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
@@ -14,11 +15,10 @@ from limner.vision.config import ImageEncoderConfig
 _BIRD_IMAGES, _FLOWER_IMAGES, _COCO_IMAGES = 8_855, 7_034, 82_783
 
 
-def _paper_matching(encoder: str, images: int, **changes: object) -> MatchingConfig:
-    """The recipe of the released encoders; pictures and sampling as far as one picture file per image allows."""
+def _paper_matching(encoder: str, images: int) -> MatchingConfig:
+    """The recipe of the released encoders; the pictures are read by a small network instead of GoogLeNet."""
     return MatchingConfig(text=PUBLISHED[encoder], schedule=Schedule(images=images, tick=40_000), batch_size=40,
-                          scale_size=76, flip=True, recipe="paper", learning_rate=7e-4,
-                          **changes)  # type: ignore[arg-type]
+                          scale_size=76, flip=True, recipe="paper", learning_rate=7e-4)
 
 
 def gan_cls_birds() -> GanClsConfig:
@@ -49,11 +49,11 @@ def gan_cls_coco() -> GanClsConfig:
     )
 
 
-def _small_text(*, embedding: int = 256) -> TextEncoderConfig:
-    return TextEncoderConfig(architecture="word-gru", widths=(128, 256), length=30, embedding=embedding)
+def _small_text() -> TextEncoderConfig:
+    return TextEncoderConfig(architecture="word-gru", widths=(128, 256), length=30, embedding=256)
 
 
-def gan_cls() -> GanClsConfig:
+def gan_cls_small() -> GanClsConfig:
     """Improved GAN-CLS for captioned pictures of one's own: small, steady, 64 px."""
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=400_000, tick=20_000, best="top1"),
@@ -84,27 +84,36 @@ def shapes_gan_cls_paper() -> GanClsConfig:
 
 def gan_cls_debug() -> GanClsConfig:
     """The smallest improved form that runs through every stage, in seconds."""
-    return GanClsConfig(
-        matching=MatchingConfig(
-            text=TextEncoderConfig(architecture="word-gru", widths=(8, 8), length=12, embedding=16),
-            schedule=Schedule(images=64, tick=32), batch_size=8, image=ImageEncoderConfig(width=4)),
-        gan=ImprovedGan(schedule=Schedule(images=64, tick=32, average_half_life=32), noise_size=4, condition_size=8,
-                        generator_width=4, discriminator_width=4, batch_size=8),
-    )
+    return debug_form(shapes_gan_cls())
 
 
 def gan_cls_paper_debug() -> GanClsConfig:
     """The authors' networks, tiny, for tests."""
-    return GanClsConfig(
-        matching=replace(gan_cls_debug().matching, text=TextEncoderConfig(
-            architecture="char-cnn-gru", widths=(8, 8, 8), length=201, embedding=16)),
-        gan=PaperGan(schedule=Schedule(images=64, tick=32), noise_size=4, text_projection=4, generator_width=4,
-                     discriminator_width=4, batch_size=8, captions=2),
-    )
+    return debug_form(gan_cls_birds())
+
+
+def debug_form(config: GanClsConfig) -> GanClsConfig:
+    """The same structure (stages, architectures, options of the losses) with tiny networks and schedules."""
+    text = replace(config.matching.text, widths=(8,) * len(config.matching.text.widths), embedding=16)
+    matching = replace(config.matching, text=text, image=replace(config.matching.image, width=4), batch_size=8,
+                       schedule=_debug_schedule(config.matching.schedule))
+    common: dict[str, Any] = {"schedule": _debug_schedule(config.gan.schedule), "noise_size": 4, "generator_width": 4,
+                              "discriminator_width": 4, "batch_size": 8}
+    if isinstance(config.gan, PaperGan):
+        gan: PaperGan | ImprovedGan = replace(config.gan, text_projection=4, **common)
+    else:
+        gan = replace(config.gan, condition_size=8, **common)
+    style = config.style and replace(config.style, width=4, batch_size=8,
+                                     schedule=_debug_schedule(config.style.schedule))
+    return GanClsConfig(matching=matching, gan=gan, style=style)
+
+
+def _debug_schedule(schedule: Schedule) -> Schedule:
+    return replace(schedule, images=64, tick=32, average_half_life=32 if schedule.average_half_life else 0)
 
 
 PRESETS: dict[str, Callable[[], GanClsConfig]] = {
-    "gan-cls-small": gan_cls,
+    "gan-cls-small": gan_cls_small,
     "gan-cls-birds": gan_cls_birds,
     "gan-cls-flowers": gan_cls_flowers,
     "gan-cls-coco": gan_cls_coco,

@@ -16,7 +16,7 @@ from limner.nn.optimisers import Torch7Adam
 from limner.randomness import torch_generator
 from limner.systems.gan_cls.build import build_generator, build_style_encoder
 from limner.systems.gan_cls.captions import Captions
-from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleStage
+from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleConfig
 from limner.systems.gan_cls.losses import discriminator_loss, generator_loss, interpolate_text
 from limner.systems.gan_cls.networks import Discriminator
 from limner.training.schedule import Schedule
@@ -117,7 +117,7 @@ class PaperGanStage:
         return Components({"generator": weights_of(modules["generator"])})
 
 
-class StyleStageTraining:
+class StyleEncoderStage:
     """The style encoder S: what noise would have painted this? Minimises ||z - S(G(z, text))||^2 with G frozen.
 
     Source: Reed et al. 2016, section 4.4.
@@ -125,7 +125,7 @@ class StyleStageTraining:
 
     averaged = ("style_encoder",)
 
-    def __init__(self, config: GanClsConfig, style: StyleStage, corpus: Corpus, components: Components,
+    def __init__(self, config: GanClsConfig, style: StyleConfig, corpus: Corpus, components: Components,
                  seed: int) -> None:
         self.style = style
         self.noise_size = config.gan.noise_size
