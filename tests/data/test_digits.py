@@ -149,6 +149,7 @@ def test_the_folder(mnist, tmp_path):
     assert info["held_out"] == list(HELD_OUT)
     records = [Record.from_json(json.loads(line)) for line in (tmp_path / "one/metadata.jsonl").open()]
     assert len(records) == 150
+    assert {name for record in records for name in record.attributes} == set(info["caption_attributes"])
     with Image.open(tmp_path / "one" / records[0].file_name) as picture:
         assert picture.mode == "L"
         assert np.array_equal(np.asarray(picture), digits_arrays(1, mnist=mnist, seed=2)[0][0])

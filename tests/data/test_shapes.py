@@ -385,6 +385,19 @@ def test_the_folder_holds_the_same_pictures_whatever_the_workers(tmp_path):
             assert np.array_equal(np.asarray(Image.open(tmp_path / "one" / stored.file_name)), picture)
 
 
+@pytest.mark.parametrize("objects", ["1", "2", "3", "mixed"])
+def test_the_folder_says_which_attributes_the_first_caption_decides(tmp_path, objects):
+    make_shapes(tmp_path / "shapes", count=120, size=16, objects=objects)
+    decided = json.loads((tmp_path / "shapes/dataset.json").read_text())["caption_attributes"]
+    records = [Record.from_json(json.loads(line)) for line in (tmp_path / "shapes/metadata.jsonl").open()]
+    known = {name for record in records for name in record.attributes}
+    assert set(decided) == known - {"ground", "ground texture"}
+    of_caption = {}
+    for record in records:
+        asked = {name: record.attributes[name] for name in decided if name in record.attributes}
+        assert of_caption.setdefault(record.captions[0], asked) == asked
+
+
 def test_an_interrupted_run_leaves_nothing(tmp_path):
     def stop(what, done, total):
         raise KeyboardInterrupt

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import limner
-from limner.cli import data, models, paint, show, train
+from limner.cli import blend, data, evaluate, models, paint, retrieval, show, train
 from limner.cli.terminal import say
 from limner.errors import LimnerError, TrainingStopped
 
-_COMMANDS = (paint, show, models, data, train)
+_COMMANDS = (paint, blend, show, models, data, train, retrieval, evaluate)
 
 _DESCRIPTION = "Limner paints pictures from words with the classic text-to-image systems, and trains them on your own."
 

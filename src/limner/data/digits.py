@@ -205,6 +205,7 @@ def make_digits(
         "size": CANVAS_SIZE,
         "seed": seed,
         "vocabulary": list(VOCABULARY),
+        "caption_attributes": ["digit", "place", "digit 1", "digit 2", "relation"],
         "held_out": list(held_out),
         "source_digits": {"train": len(source.train.labels), "val and test": len(source.test.labels)},
     }

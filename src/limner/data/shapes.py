@@ -7,6 +7,7 @@ holds combinations that ``train`` never shows, see ``limner.data.shapes_scene``.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -80,6 +81,15 @@ def attributes_of(scene: Scene) -> dict[str, str]:
         words = {**_kind_words(group[0].kind), "count": str(len(group))}
         attributes |= {f"{name} {number}": word for name, word in words.items()}
     return {**attributes, "relation": scene.relation, **ground}
+
+
+def _caption_attributes(objects: Objects) -> list[str]:
+    """The attributes that the first caption of a scene decides: all but those of the ground."""
+    kind = [field.name for field in fields(Kind)]
+    numbers = {"1": (), "2": (1, 2), "3": (1, 2, 3), "mixed": (1, 2, 3)}[objects]
+    single = [*kind, "place"] if objects in ("1", "mixed") else []
+    several = [f"{name} {number}" for number in numbers for name in (*kind, "count")]
+    return single + several + (["relation"] if several else [])
 
 
 def _kind_words(kind: Kind) -> dict[str, str]:
@@ -159,6 +169,7 @@ def make_shapes(
         "seed": seed,
         "objects": objects,
         "keypoint_names": list(KEYPOINT_NAMES),
+        "caption_attributes": _caption_attributes(objects),
         "held_out": {
             "colour, shape": sorted(map(list, HELD_OUT_COLOUR_SHAPE)),
             "place, shape": sorted(map(list, HELD_OUT_PLACE_SHAPE)),

@@ -1,0 +1,85 @@
+"""limner evaluate: how faithful a painter is to its captions, and how diverse."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from limner.cli.terminal import parsed_value, progress, say
+from limner.errors import LimnerError
+
+_EXAMPLES = """\
+examples:
+  limner evaluate runs/birds --data my-birds/
+  limner evaluate shapes-gan-cls --data shapes/ --samples 500 --grid verdicts.png
+  limner evaluate runs/birds --data my-birds/ --json > scores.json
+
+An oracle, a small classifier trained on the real pictures of FOLDER, says what a painting shows.
+It takes some minutes to train the first time and is kept in FOLDER/.limner-cache.
+The pictures need attributes; docs/evaluation.md says what is measured and how.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "evaluate", parents=[common], help="measure how faithful and diverse a painter is", epilog=_EXAMPLES,
+        description="Paints captions of pictures that were held out and measures whether the paintings show what was "
+                    "asked for (faithfulness, beside its ceiling and a shuffled control) and how much they differ "
+                    "(diversity).",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL", help="a packaged painter, a bundle folder or a run folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="captioned pictures with attributes")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test",
+                        help="whose captions are painted (default test)")
+    parser.add_argument("--samples", type=int, metavar="N", default=2000,
+                        help="captions to paint (default 2000, or all if there are fewer)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="seed of the captions chosen and of the paintings (default 0)")
+    parser.add_argument("--device", help="cpu, cuda ... (default: a GPU if there is one)")
+    parser.add_argument("--oracle", action="append", default=[], metavar="FIELD=VALUE",
+                        help="change a setting of the oracle (steps, size, width ...); may be repeated")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where the cache of a read-only FOLDER goes")
+    parser.add_argument("--grid", type=Path, metavar="PNG", help="also write best, random and worst paintings")
+    parser.add_argument("--json", action="store_true", help="print one JSON record instead of tables")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from limner.config import from_json
+    from limner.data.pictures import open_corpus
+    from limner.evaluation.evaluate import evaluate
+    from limner.evaluation.oracle import OracleConfig
+    from limner.evaluation.oracle_training import find_oracle
+    from limner.evaluation.report import save_pictures, tables
+    from limner.painting.painter import load
+    from limner.painting.png import png_path
+
+    if arguments.grid is not None:
+        png_path(arguments.grid)
+    config = from_json(OracleConfig, dict(_setting(item) for item in arguments.oracle), where="--oracle")
+    painter = load(arguments.model, device=arguments.device)
+    with progress() as bar:
+        corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
+        oracle = find_oracle(corpus, config, cache_dir=arguments.cache_dir, device=painter.device, progress=bar)
+        evaluation = evaluate(painter, corpus, oracle, split=arguments.split, samples=arguments.samples,
+                              seed=arguments.seed, progress=bar)
+    for warning in evaluation.warnings:
+        say(f"warning: {warning}")
+    if arguments.grid is not None:
+        save_pictures(arguments.grid, evaluation)
+        say(f"the paintings are in {arguments.grid}")
+    if arguments.json:
+        print(json.dumps(evaluation.to_json(), indent=1))
+    else:
+        from rich.console import Console
+
+        Console().print(tables(evaluation))
+
+
+def _setting(item: str) -> tuple[str, object]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise LimnerError(f"--oracle takes FIELD=VALUE, as in --oracle steps=2000, got {item!r}.")
+    return name, parsed_value(value)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+from tests.cli.conftest import Run
+
+_QUICK = ("--samples", 20, "--oracle", "size=16", "--oracle", "steps=3")
+
+
+def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
+    limner("data", "make", "shapes", "shapes", "--count", 200, "--size", 16)
+    done = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json", "--grid", "grid.png")
+    assert done.status == 0
+    record = json.loads(done.out)
+    assert record["model"]["name"] == "toy"
+    assert record["data"]["split"] == "test"
+    assert record["oracle"]["config"]["steps"] == 3
+    assert list(record["faithfulness"]["attributes"]) == ["colour", "place", "shape", "size", "texture"]
+    assert list(record["diversity"]["left_open"]) == ["ground", "ground texture"]
+    assert "the oracle recognises" in done.err
+    with Image.open("grid.png") as grid:
+        assert grid.width > 500
+    again = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json")
+    assert json.loads(again.out) == record
+    shown = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--split", "val")
+    assert (shown.status, "faithfulness-1" in shown.out) == (0, True)
+
+
+def test_mistakes_are_told(limner: Run, bundle: Path) -> None:
+    limner("data", "make", "shapes", "shapes", "--count", 30, "--size", 16)
+    lines = [json.loads(line) for line in Path("shapes/metadata.jsonl").read_text().splitlines()]
+    bare = Path("bare")
+    bare.mkdir()
+    Path("shapes/images").rename("bare/images")
+    (bare / "metadata.jsonl").write_text("".join(
+        json.dumps({"file_name": line["file_name"], "text": line["text"]}) + "\n" for line in lines))
+    for arguments, words in ((["--data", "nowhere"], "there is no folder"),
+                             (["--data", "bare", "--split", "train"], "no attributes to judge"),
+                             (["--data", "bare", "--grid", "x.jpg"], "PNG"),
+                             (["--data", "bare", "--oracle", "steps"], "FIELD=VALUE"),
+                             (["--data", "bare", "--oracle", "steps=0"], "steps must be at least 1"),
+                             (["--data", "bare", "--oracle", "stops=3"], "no field 'stops'"),
+                             ([], "--data")):
+        done = limner("evaluate", bundle, *arguments)
+        assert (done.status, done.out) == (2, ""), arguments
+        assert words in done.err
