@@ -4,9 +4,9 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from limner.errors import LimnerError
+from limner.nn.initialisation import seeded_initialisation
 from limner.training.context import LoopContext
 from limner.training.devices import resolve_device, resolve_precision
-from limner.training.initialisation import seeded_initialisation
 from limner.training.settings import RunSettings
 
 

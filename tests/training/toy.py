@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from limner.data.batch import Batch, BatchPlan, as_float, as_uint8
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.record import Record
+from limner.nn.initialisation import seeded_initialisation
 from limner.systems.protocol import Picture, Request, System
-from limner.training.initialisation import seeded_initialisation
 from limner.training.settings import RunSettings
 from limner.training.stage import Components, Samples, Schedule, StepContext
 

@@ -21,12 +21,12 @@ from limner.matching.losses import (
     symmetric_structured_joint_embedding_loss,
 )
 from limner.matching.retrieval import ZeroShotScores, class_text_vectors, zero_shot_scores
+from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
 from limner.text.characters import CharacterTokeniser
 from limner.text.encoders import TextEncoder, build_text_encoder
 from limner.text.tokenisers import Tokeniser, tokeniser_from_json
 from limner.text.words import WordTokeniser
-from limner.training.initialisation import seeded_initialisation
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, StepContext, weights_of
 from limner.vision.encoders import build_image_encoder

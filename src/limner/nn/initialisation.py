@@ -1,13 +1,32 @@
-"""Initial weights of convolutional GANs, drawn from a given generator, and the rule for convolution biases."""
+"""Initial weights by address, and those of convolutional GANs with their rule for convolution biases."""
 
+from __future__ import annotations
+
+import contextlib
 import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from limner.randomness import torch_generator
+
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@contextlib.contextmanager
+def seeded_initialisation(seed: int, purpose: str, *index: int) -> Iterator[None]:
+    """Within the body, torch's global CPU generator stands at the address (seed, purpose, index ...).
+
+    Build networks inside. The generator's state of before comes back at the end, so nothing else is affected.
+    """
+    before = torch.get_rng_state()
+    torch.set_rng_state(torch_generator(seed, purpose, *index).get_state())
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 @torch.no_grad()

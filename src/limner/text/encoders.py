@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from limner.errors import LimnerError
+from limner.nn.initialisation import seeded_initialisation
 from limner.randomness import torch_generator
 from limner.text.char_cnn_rnn import ConvolutionalEncoder, ConvolutionalRecurrentEncoder
 from limner.text.config import TextEncoderConfig
@@ -26,9 +27,8 @@ def build_text_encoder(config: TextEncoderConfig, vocabulary_size: int, *, seed:
     """
     if vocabulary_size < 1:
         raise LimnerError(f"A text encoder needs a vocabulary of at least one token, got {vocabulary_size}.")
-    with torch.device("meta"):
+    with seeded_initialisation(seed, "text-encoder"):  # torch's own first weights, which are drawn over below
         encoder = _network(config, vocabulary_size)
-    encoder.to_empty(device="cpu")
     generator = torch_generator(seed, "text-encoder")
     with torch.no_grad():
         for parameter in encoder.parameters():

@@ -20,6 +20,7 @@ from limner.data.batch import Batch
 from limner.data.loader import Loader, prefetch
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
+from limner.nn.initialisation import seeded_initialisation
 from limner.training import checkpoint
 from limner.training.averaging import Averages
 from limner.training.bundle_folder import BundleFolder, read_bundle, write_bundle
@@ -30,7 +31,6 @@ from limner.training.devices import (
     share_buffers_from_first,
     share_from_first,
 )
-from limner.training.initialisation import seeded_initialisation
 from limner.training.interruption import Interruption
 from limner.training.log import RunLog, without_nan
 from limner.training.progress import Reporter
