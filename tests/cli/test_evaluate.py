@@ -20,6 +20,7 @@ def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
     assert list(record["faithfulness"]["attributes"]) == ["colour", "place", "shape", "size", "texture"]
     assert list(record["diversity"]["left_open"]) == ["ground", "ground texture"]
     assert "the oracle recognises" in done.err
+    assert "could not use all of 20 of 20 captions, for example: unknown words" in done.err
     with Image.open("grid.png") as grid:
         assert grid.width > 500
     again = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json")
@@ -29,15 +30,18 @@ def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
 
 
 def test_mistakes_are_told(limner: Run, bundle: Path) -> None:
-    limner("data", "make", "shapes", "shapes", "--count", 30, "--size", 16)
+    limner("data", "make", "shapes", "shapes", "--count", 3, "--size", 16)
     lines = [json.loads(line) for line in Path("shapes/metadata.jsonl").read_text().splitlines()]
     bare = Path("bare")
     bare.mkdir()
     Path("shapes/images").rename("bare/images")
     (bare / "metadata.jsonl").write_text("".join(
         json.dumps({"file_name": line["file_name"], "text": line["text"]}) + "\n" for line in lines))
-    for arguments, words in ((["--data", "nowhere"], "there is no folder"),
+    limner("data", "make", "shapes", "whole", "--count", 30, "--size", 16)
+    for arguments, words in ((["--data", "whole", "--samples", 1], "at least 2"),
+                             (["--data", "nowhere"], "there is no folder"),
                              (["--data", "bare", "--split", "train"], "no attributes to judge"),
+                             (["--data", "bare"], "no pictures in the split 'test'"),
                              (["--data", "bare", "--grid", "x.jpg"], "PNG"),
                              (["--data", "bare", "--oracle", "steps"], "FIELD=VALUE"),
                              (["--data", "bare", "--oracle", "steps=0"], "steps must be at least 1"),

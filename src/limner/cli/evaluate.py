@@ -49,7 +49,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from limner.config import from_json
     from limner.data.pictures import open_corpus
-    from limner.evaluation.evaluate import evaluate
+    from limner.evaluation.evaluate import check_request, evaluate
     from limner.evaluation.oracle import OracleConfig
     from limner.evaluation.oracle_training import find_oracle
     from limner.evaluation.report import save_pictures, tables
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     painter = load(arguments.model, device=arguments.device)
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
+        check_request(corpus, split=arguments.split, samples=arguments.samples)
         oracle = find_oracle(corpus, config, cache_dir=arguments.cache_dir, device=painter.device, progress=bar)
         evaluation = evaluate(painter, corpus, oracle, split=arguments.split, samples=arguments.samples,
                               seed=arguments.seed, progress=bar)

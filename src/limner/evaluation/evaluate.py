@@ -17,6 +17,7 @@ from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.evaluation import diversity as diversity_measure
 from limner.evaluation import faithfulness as faithfulness_measure
+from limner.evaluation.attributes import find_attributes
 from limner.evaluation.diversity import Diversity, find_groups
 from limner.evaluation.faithfulness import Faithfulness, Questions, drawn, questions_of
 from limner.evaluation.oracle import Oracle, Verdicts, squashed
@@ -49,6 +50,13 @@ class Evaluation:
                 "diversity": dataclasses.asdict(self.diversity), "warnings": self.warnings}
 
 
+def check_request(corpus: Corpus, *, split: str, samples: int) -> None:
+    """Raises LimnerError for what cannot be evaluated: before an oracle is trained for minutes."""
+    if samples < 2:
+        raise LimnerError(f"samples must be at least 2 (the control needs another caption), got {samples}.")
+    questions_of(corpus.split(split), find_attributes(corpus))
+
+
 def evaluate(painter: Painter, corpus: Corpus, oracle: Oracle, *, split: str = "test", samples: int = SAMPLES,
              seed: int = 0, progress: Progress | None = None) -> Evaluation:
     """Measures faithfulness and diversity of a painter on captions of a split.
@@ -63,8 +71,7 @@ def evaluate(painter: Painter, corpus: Corpus, oracle: Oracle, *, split: str = "
     Raises:
         LimnerError: no such split, captions that decide no attribute, too few samples.
     """
-    if samples < 2:
-        raise LimnerError(f"samples must be at least 2 (a control needs another caption), got {samples}.")
+    check_request(corpus, split=split, samples=samples)
     pictures = corpus.split(split)
     attributes, size = oracle.attributes, oracle.config.size
     asked, rows = questions_of(pictures, attributes)
@@ -74,7 +81,7 @@ def evaluate(painter: Painter, corpus: Corpus, oracle: Oracle, *, split: str = "
     questions = asked[sample]
     questions.passed_over = asked.passed_over
     requests = [Request(caption, seed + place, 0) for place, caption in enumerate(questions.captions)]
-    painted = _paint(painter, requests, size, "Painting held-out captions", progress)
+    painted, complaints = _paint(painter, requests, size, "Painting held-out captions", progress)
     verdicts = oracle.judge(painted, progress=progress, what="Judging paintings")
 
     unseen = np.flatnonzero(np.isin(rows, held_out_rows(pictures, oracle.config.seed)))
@@ -94,7 +101,7 @@ def evaluate(painter: Painter, corpus: Corpus, oracle: Oracle, *, split: str = "
         "settings": {"painter_device": painter.device.type, "oracle_device": oracle.device.type},
         "versions": {"limner": limner.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-    return Evaluation(record, faithful, diverse, _warnings(faithful), questions, painted, verdicts, oracle)
+    return Evaluation(record, faithful, diverse, _warnings(faithful, complaints), questions, painted, verdicts, oracle)
 
 
 def _diversity(painter: Painter, oracle: Oracle, asked: Questions, pixels: np.ndarray, rows: np.ndarray,
@@ -104,7 +111,7 @@ def _diversity(painter: Painter, oracle: Oracle, asked: Questions, pixels: np.nd
     captions = asked.captions
     per_caption = diversity_measure.PICTURES
     requests = [Request(captions[group.question], seed, index) for group in groups for index in range(per_caption)]
-    images = _paint(painter, requests, oracle.config.size, "Painting captions several times", progress)
+    images, _ = _paint(painter, requests, oracle.config.size, "Painting captions several times", progress)
     of_painted = [per_caption] * len(groups)
     of_real = [len(group.real) for group in groups if len(group.real)]
     real = pixels[rows[np.concatenate([group.real for group in groups])]]
@@ -119,18 +126,23 @@ def _grouped(oracle: Oracle, images: np.ndarray, counts: list[int]) -> list[tupl
 
 
 def _paint(painter: Painter, requests: Sequence[Request], size: int, what: str, progress: Progress | None
-           ) -> np.ndarray:
-    """uint8 (N, size, size, 3): paintings, squashed as they come."""
+           ) -> tuple[np.ndarray, list[str]]:
+    """Paintings uint8 (N, size, size, 3), squashed as they come, and what the painter could not use of captions."""
+    complaints = []
     images = np.empty((len(requests), size, size, 3), np.uint8)
     for place, painting in enumerate(painter.paint(requests)):
         images[place] = squashed(painting.array[None], size)[0]
+        complaints += painting.warnings[:1]
         if progress:
             progress(what, place + 1, len(requests))
-    return images
+    return images, complaints
 
 
-def _warnings(result: Faithfulness) -> list[str]:
+def _warnings(result: Faithfulness, complaints: list[str]) -> list[str]:
     warnings = []
+    if complaints:
+        warnings.append(f"the painter could not use all of {len(complaints)} of {result.samples} captions, "
+                        f"for example: {complaints[0]}")
     for name, score in result.attributes.items():
         if score.ceiling is None:
             warnings.append(f"no real picture was left to find the ceiling of {name}: the split is too small.")

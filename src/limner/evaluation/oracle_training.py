@@ -24,9 +24,9 @@ from limner.errors import LimnerError
 from limner.evaluation.attributes import Attributes, find_attributes
 from limner.evaluation.oracle import Oracle, OracleConfig, OracleNetwork, as_images
 from limner.files import remove, written_atomically
+from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
 from limner.randomness import stream
-from limner.training.initialisation import seeded_initialisation
 from limner.training.tensors import load_tensors, save_tensors
 
 _FORMAT = 1

@@ -30,17 +30,19 @@ def tables(evaluation: Evaluation) -> RenderableType:
 
     faithful, diverse, record = evaluation.faithfulness, evaluation.diversity, evaluation.record
     model, data = record["model"], record["data"]
-    scores = Table(title=f"{faithful.protocol}: {model['name']} on {faithful.samples} captions of "
-                         f"{data['name']}/{data['split']}", title_justify="left")
+    scores_title = (f"{faithful.protocol}: {model['name']} on {faithful.samples} captions of "
+                    f"{data['name']}/{data['split']}")
+    scores = Table()
     for title in ("attribute", "right", "95 % interval", "ceiling", "of ceiling", "shuffled", "chance", "mostly wrong"):
         scores.add_column(title, justify="left" if title in ("attribute", "mostly wrong") else "right")
     for name, score in (*faithful.attributes.items(), ("all of these", faithful.all_attributes)):
         low, high = score.interval
         scores.add_row(name, _percent(score.accuracy), f"{low:.1%} - {high:.1%}", _percent(score.ceiling),
                        _percent(score.share_of_ceiling), _percent(score.shuffled), _percent(score.chance),
-                       _mistakes(faithful.confusion.get(name, {})), end_section=False)
-    spread = Table(title=f"{diverse.protocol}: {diverse.captions} captions, {diverse.pictures} paintings of each, "
-                         f"{diverse.real_pictures} real pictures", title_justify="left")
+                       _mistakes(faithful.confusion.get(name, {})))
+    spread_title = (f"{diverse.protocol}: {diverse.captions} captions, {diverse.pictures} paintings of each, "
+                    f"{diverse.real_pictures} real pictures")
+    spread = Table()
     for title in ("spread", "paintings", "real", "ratio"):
         spread.add_column(title, justify="left" if title == "spread" else "right")
     real = diverse.real
@@ -48,9 +50,10 @@ def tables(evaluation: Evaluation) -> RenderableType:
                    _ratio(diverse.pixel_ratio))
     spread.add_row("features", f"{diverse.painted.feature_distance:.3f}", f"{real.feature_distance:.3f}" if real else
                    "-", _ratio(diverse.diversity_ratio))
-    parts: list[RenderableType] = [scores, spread]
+    parts: list[RenderableType] = [scores_title, scores, spread_title, spread]
     if diverse.left_open:
-        parts.append(_left_open(evaluation))
+        parts += ["what captions leave open: share of each value in paintings (in real pictures)",
+                  _left_open(evaluation)]
     if faithful.passed_over:
         parts.append(f"{faithful.passed_over} pictures were passed over: their first caption decides no attribute.")
     if faithful.constant:
@@ -61,8 +64,7 @@ def tables(evaluation: Evaluation) -> RenderableType:
 def _left_open(evaluation: Evaluation) -> RenderableType:
     from rich.table import Table
 
-    table = Table(title="what captions leave open: share of each value in paintings (in real pictures)",
-                  title_justify="left")
+    table = Table()
     table.add_column("attribute")
     table.add_column("total variation", justify="right")
     table.add_column("values")
