@@ -101,6 +101,11 @@ class ImprovedGan:
     matching_weight: float = 0.0
     """Weight, in the generator's loss, of the text encoder's own matching loss on painted pictures (its image encoder
     stays frozen); 0 for none."""
+    variety_weight: float = 0.0
+    """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
+    and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
+    variety_goal: float = 0.3
+    """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
     gradient_penalty: float = 0.0
     """Weight of the matching-aware zero-centred gradient penalty (power 6) on real pairs; 0 for none."""
     batch_size: int = 32
@@ -131,6 +136,9 @@ class ImprovedGan:
         for name in ("wrong_weight", "interp_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if self.variety_weight and self.batch_size % 2:
+            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+                              f"got {self.batch_size}.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:
             raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")

@@ -58,13 +58,19 @@ class ImprovedGanStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
         text = self.captions.of(batch.captions, context.device)
-        rows = len(text)
-        told = self._blended(text, context)
-        noise = context.normal("generator", rows, self.gan.noise_size)
-        real = as_float(batch.images)
+        told = self._told(text, context)
+        noise = context.normal("generator", len(text), self.gan.noise_size)
         with context.autocast():
             painted = self.generator(noise, told)
-            features = self.discriminator.look(self._seen(torch.cat([real, painted.detach()]), "look", context))
+        parts = self._train_discriminator(batch, text, painted.detach(), told, context)
+        parts |= self._train_generator(painted, noise, told, context)
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _train_discriminator(self, batch: Batch, text: Tensor, painted: Tensor, told: Tensor,
+                             context: StepContext) -> dict[str, Tensor]:
+        real = as_float(batch.images)
+        with context.autocast():
+            features = self.discriminator.look(self._seen(torch.cat([real, painted]), "look", context))
             of_real, of_painted = features.chunk(2)
             right = self.discriminator.judge(of_real, text)
             wrong = self.discriminator.judge(of_real, text.roll(1, 0))
@@ -80,19 +86,50 @@ class ImprovedGanStage:
             parts["penalty"] = self._penalty(real, text)
             loss = loss + self.gan.gradient_penalty * parts["penalty"]
         context.update(self.optimisers["discriminator"], loss)
+        return parts | {"discriminator": loss}
 
+    def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
+                         context: StepContext) -> dict[str, Tensor]:
+        """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
         self.discriminator.requires_grad_(False)
         with context.autocast():
             score = self.discriminator(self._seen(painted, "paint", context), told)
-            seen = self.captions.judge.to(painted.device)(painted) if self.gan.matching_weight else None
-        verdict = -score.mean()
-        if seen is not None:  # as AttnGAN uses its matching model
-            parts["matching"] = symmetric_structured_joint_embedding_loss(seen.float(), told)
-            verdict = verdict + self.gan.matching_weight * parts["matching"]
-        context.update(self.optimisers["generator"], verdict)
+            seen = self.captions.judge.to(painted.device)(painted).float() if self.gan.matching_weight else None
         self.discriminator.requires_grad_(True)
-        parts |= {"discriminator": loss, "generator": verdict}
-        return {name: value.detach() for name, value in parts.items()}
+        loss = -score.mean()
+        parts = {}
+        if seen is not None:
+            parts["matching"] = self._matching(seen, told)
+            loss = loss + self.gan.matching_weight * parts["matching"]
+        if self.gan.variety_weight:
+            parts["variety"] = self._variety(painted.float(), noise)
+            loss = loss - self.gan.variety_weight * parts["variety"]
+        context.update(self.optimisers["generator"], loss)
+        return parts | {"generator": loss}
+
+    def _matching(self, seen: Tensor, told: Tensor) -> Tensor:
+        """Structured joint embedding of painted pictures and their captions, as AttnGAN uses its matching model.
+
+        Where every caption is painted twice, each half of the batch is contrasted by itself.
+        """
+        halves = 2 if self.gan.variety_weight else 1
+        losses = [symmetric_structured_joint_embedding_loss(image, caption)
+                  for image, caption in zip(seen.chunk(halves), told.chunk(halves), strict=True)]
+        return torch.stack(losses).mean()
+
+    def _variety(self, painted: Tensor, noise: Tensor) -> Tensor:
+        """Mean distance of the two pictures of a caption per distance of their noises, up to the goal.
+
+        Source: diversity-sensitive conditional GAN (Yang et al. 2019), with the distance taken of pixels.
+        """
+        first, second = painted.chunk(2)
+        distance = (first - second).abs().mean((1, 2, 3))
+        return (distance / torch.sub(*noise.chunk(2)).abs().mean(1)).clamp(max=self.gan.variety_goal).mean()
+
+    def _told(self, text: Tensor, context: StepContext) -> Tensor:
+        """The captions to paint: those of the batch, blended or painted twice where the configuration says so."""
+        told = self._blended(text, context)
+        return told.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else told
 
     def _blended(self, text: Tensor, context: StepContext) -> Tensor:
         """Some rows with a random point between two captions (GAN-INT)."""
