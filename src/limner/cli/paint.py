@@ -28,6 +28,7 @@ examples:
   limner paint --like ring.png --seed 8 --out other.png     the same caption with other noise
   limner paint "a red bird" --model runs/birds --json       a painter you trained; the story on stdout
   limner paint "a red ring" --explain words.png             what changes when each word is left out
+  limner paint "a red bird" --model runs/birds --input style=@photo.jpg   in the style (pose, ground) of a picture
 
 Every PNG carries its caption, seed, painter and settings: limner show FILE.png prints them.
 The paths of the written files go to stdout. Existing files are replaced.

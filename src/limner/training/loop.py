@@ -84,8 +84,8 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
     ):
         description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
-                  description["tick"], interruption, reporter, log, system.painting_stage or names[-1], system.build_stage,
-                  system.build_painter)
+                  description["tick"], interruption, reporter, log, system.painting_stage or names[-1],
+                  system.build_stage, system.build_painter)
         components = Components()
         for index, name in enumerate(names):
             path = folder.stage_path(index, name)
