@@ -50,9 +50,9 @@ def _translate(images: Tensor, numbers: Tensor) -> Tensor:
     padded = functional.pad(images, (reach, reach, reach, reach))
     down = (places + shifts[:, 1:2]).view(rows, 1, side, 1)
     right = (places + shifts[:, 0:1]).view(rows, 1, 1, side)
-    row = torch.arange(rows, device=images.device).view(-1, 1, 1, 1)
-    channel = torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
-    return padded[row, channel, down, right].contiguous(memory_format=torch.channels_last)
+    moved = padded.gather(2, down.expand(-1, images.shape[1], -1, padded.shape[3]))
+    moved = moved.gather(3, right.expand(-1, images.shape[1], side, -1))
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 def _cut_out(images: Tensor, numbers: Tensor) -> Tensor:
