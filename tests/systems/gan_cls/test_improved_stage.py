@@ -32,8 +32,9 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("changes", [
     {}, {"interp_share": 0.5}, {"gradient_penalty": 2.0}, {"matching_weight": 0.5}, {"augment": "color"},
-    {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True},
-    {"interp_share": 1.0, "gradient_penalty": 1.0, "matching_weight": 1.0, "augment": "color,translation,cutout"},
+    {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
+    {"interp_share": 1.0, "gradient_penalty": 1.0, "matching_weight": 1.0, "variety_weight": 1.0,
+     "augment": "color,translation,cutout"},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -41,7 +42,7 @@ def test_a_step_changes_both_networks(components: Components, changes: dict[str,
     judge = small.values(stage.captions.judge)
     before = {name: small.values(module) for name, module in stage.modules.items()}
     losses = small.step(stage, small.context(precision=precision))
-    optional = {"penalty": "gradient_penalty", "matching": "matching_weight"}
+    optional = {"penalty": "gradient_penalty", "matching": "matching_weight", "variety": "variety_weight"}
     assert set(losses) == {"real", "wrong", "fake", "discriminator", "generator",
                            *(name for name, option in optional.items() if option in changes)}
     assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
@@ -77,6 +78,23 @@ def test_blends_lie_between_two_captions(components: Components) -> None:
     assert 0.4 < (amount > 0).float().mean() < 0.6
     assert 0 <= amount.min() <= amount.max() < 1
     assert small.equal([_stage(components)._blended(text, small.Told())], [text])
+
+
+def test_variety_is_the_distance_of_two_pictures_of_a_caption(components: Components) -> None:
+    stage = _stage(components, variety_weight=1.0, variety_goal=0.3)
+    text = torch.arange(8.0)[:, None].expand(-1, 3)
+    assert stage._told(text, small.Told())[:, 0].tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    noise = torch.zeros(4, 6)
+    noise[2:] = 2.0
+    painted = torch.zeros(4, 3, 8, 8)
+    painted[2] = 0.4  # distance 0.4 for noises 2 apart: 0.2
+    painted[3] = -1.0  # 0.5, more than enough
+    assert stage._variety(painted, noise).item() == pytest.approx((0.2 + 0.3) / 2)
+    before = painted.requires_grad_()
+    stage._variety(before, noise).backward()
+    assert before.grad is not None
+    assert before.grad[2].any()
+    assert not before.grad[3].any()
 
 
 def test_the_penalty_is_the_sixth_power_of_the_joined_gradient(components: Components) -> None:

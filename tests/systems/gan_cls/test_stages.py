@@ -162,6 +162,7 @@ def test_the_style_encoder_learns_the_noise_and_leaves_the_generator_alone() -> 
     ("improved", {"scale_size": 60}, "scale_size must be 0"),
     ("improved", {"gradient_penalty": -1.0}, "gradient_penalty must be at least 0"),
     ("improved", {"generator_rate": 0.0}, "generator_rate must be between"),
+    ("improved", {"variety_weight": 1.0, "batch_size": 7}, "batch_size must be even"),
 ])
 def test_a_bad_value_is_refused_before_any_work(part: str, changes: dict[str, object], words: str) -> None:
     config = gan_cls_debug() if part == "improved" else gan_cls_paper_debug()
