@@ -134,6 +134,17 @@ def test_without_labels_every_picture_is_its_own_class() -> None:
     assert _evaluated(stage, pictures, limit=40).images == 34  # every third
 
 
+def test_fewer_classes_than_rows_are_not_kept_apart() -> None:
+    images, records = shapes_arrays(30, size=32)
+    for classes, distinct in ((23, False), (24, True)):
+        labelled = [replace(record, label=row % classes) for row, record in enumerate(records)]
+        stage = MatchingStage(CONFIG, Corpus({"train": PictureSet.from_arrays(images, labelled)}), 0)
+        assert stage.plan.distinct_classes is distinct
+        batch = Loader(stage.pictures, stage.plan, 0).batch(0)
+        assert len(batch.indices) == 24
+        assert torch.isfinite(stage.step(batch, _context(0))["loss"])
+
+
 def test_precision_is_told_where_classes_are_large() -> None:
     images, records = shapes_arrays(120, size=32, split="val")
     two = [replace(record, label=row % 2) for row, record in enumerate(records)]

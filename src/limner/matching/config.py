@@ -28,7 +28,8 @@ class MatchingConfig:
     flip: bool = False
     """Mirror pictures at random (not where captions speak of left and right)."""
     batch_size: int = 40
-    """Pairs in a batch, all of different classes where the data has labels. Each process contrasts its own share."""
+    """Pairs in a batch, all of different classes where the data has that many; with fewer classes (or no labels) any
+    two pictures are told apart by their captions. Each process contrasts its own share."""
     symmetric: bool = True
     """Both directions of the hinge (DS-SJE) or only pictures as anchors (DA-SJE)."""
     recipe: Literal["paper", "modern"] = "modern"

@@ -76,12 +76,13 @@ class MatchingStage:
     @property
     def plan(self) -> BatchPlan:
         labels = self.pictures.labels
+        classes = 0 if labels is None else len(np.unique(labels))
         return BatchPlan(
             batch_size=self.config.batch_size,
             image_size=self.config.image_size,
             scale_size=self.config.scale_size,
             flip=self.config.flip,
-            distinct_classes=labels is not None,
+            distinct_classes=classes >= self.config.batch_size,
         )
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
