@@ -171,4 +171,4 @@ class StyleEncoderStage:
 
 def _adam(network: nn.Module, learning_rate: float) -> Torch7Adam:
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return Torch7Adam(parameters, lr=learning_rate, betas=(0.5, 0.999))
+    return Torch7Adam(parameters, lr=learning_rate, betas=(0.5, 0.999), fused=True)
