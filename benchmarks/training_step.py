@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from turns import by_turns, conditions, report
 
 from limner.data.batch import Batch, as_float
 from limner.data.loader import Loader
@@ -35,17 +34,18 @@ from limner.matching.config import MatchingConfig
 from limner.matching.stage import MatchingStage
 from limner.nn.initialisation import convolution_biases
 from limner.nn.losses import eps_bce
-from limner.systems.gan_cls.build import build_generator
-from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
+from limner.systems.gan_cls.config import GanClsConfig, PaperGan
 from limner.systems.gan_cls.improved_stage import ImprovedGanStage
 from limner.systems.gan_cls.losses import interpolate_text
 from limner.systems.gan_cls.networks import Discriminator
-from limner.systems.gan_cls.presets import shapes_gan_cls
+from limner.systems.gan_cls.presets import PRESETS
 from limner.systems.gan_cls.stages import PaperGanStage
 from limner.text.config import TextEncoderConfig
 from limner.training.context import LoopContext
 from limner.training.devices import resolve_precision
 from limner.training.schedule import Schedule
+from straight import plain_generator
+from turns import by_turns, conditions, report
 
 SCHEDULE = Schedule(images=1_000_000, tick=1_000_000)
 BATCHES = 4
@@ -103,7 +103,7 @@ class StraightPort:
         assert isinstance(config.gan, PaperGan)
         self.gan, self.all_gradients = config.gan, all_gradients
         text_size = config.matching.text.embedding
-        self.generator = build_generator(config)
+        self.generator = plain_generator(config)
         self.discriminator = Discriminator(text_size=text_size, text_projection=self.gan.text_projection,
                                            width=self.gan.discriminator_width)
         self.adam_g, self.adam_d = (torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
@@ -165,8 +165,8 @@ def measure_paper(*, width: int, batch: int, rounds: int) -> dict[str, Any]:
 
 def measure_improved(config: GanClsConfig, *, rounds: int) -> dict[str, Any]:
     """The improved step of a preset, in the precision of this machine and in float32."""
-    assert isinstance(config.gan, ImprovedGan)
-    corpus, batch = Pictures(4 * config.gan.batch_size), config.gan.batch_size
+    batch = config.gan.batch_size
+    corpus = Pictures(4 * batch)
     batches: list[Batch] = []
     precision = resolve_precision("auto", "cpu")
     seconds = by_turns({name: stage_step(config, corpus, batches, name) for name in dict.fromkeys((precision, "32"))},
@@ -181,13 +181,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="turns that are counted")
     parser.add_argument("--width", type=int, default=64, help="ngf and ndf")
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--preset", default="shapes-gan-cls", help="improved preset that is timed as well")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     result = {"conditions": conditions(),
               "paper": measure_paper(width=arguments.width, batch=arguments.batch, rounds=arguments.rounds),
-              "shapes-gan-cls": measure_improved(shapes_gan_cls(), rounds=arguments.rounds)}
+              arguments.preset: measure_improved(PRESETS[arguments.preset](), rounds=arguments.rounds)}
     report(result, arguments.json)
 
 

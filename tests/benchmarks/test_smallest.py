@@ -1,0 +1,37 @@
+"""Every benchmark runs in its smallest form and prints JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SMALLEST = {
+    "training_step": ["--rounds", "1", "--width", "4", "--batch", "8", "--preset", "gan-cls-debug"],
+    "painting": ["--rounds", "1", "--preset", "gan-cls-debug"],
+    "loader": ["40"],
+    "generated_data": ["4"],
+    "text_encoders": ["--batch", "1"],
+}
+
+
+def test_the_smallest_forms_cover_every_benchmark():
+    shared = {"turns", "straight", "run_all"}
+    assert {path.stem for path in BENCHMARKS.glob("*.py")} == SMALLEST.keys() | shared
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_smallest_form(name):
+    child = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", *SMALLEST[name]], capture_output=True, text=True,
+                           env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert child.returncode == 0, child.stderr
+    result = json.loads(child.stdout)
+    if name == "training_step":
+        assert set(result["paper"]["times as fast as straight"]) >= {"ours", "straight", "straight, all gradients"}
+    if name == "painting":
+        assert 0 < result["cold"]["import torch"]["seconds"] < 60
+        assert result["cold"]["limner paint"]["seconds"] > result["cold"]["python alone"]["seconds"]
