@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limner.errors import LimnerError
+from limner.systems.blending import BLEND_INPUTS
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
 from limner.systems.gan_cls.presets import PRESETS, debug_form
 from limner.systems.protocol import System
@@ -60,9 +61,7 @@ SYSTEM = System(
     debug=debug_form,
     painting_stage="gan",
     inputs={
-        "blend": "a second caption to blend into the first",
-        "blend_seed": "a second seed whose noise is blended into the first's",
-        "blend_amount": "how far to go towards the second caption or seed, 0 to 1 (default 0.5)",
+        **BLEND_INPUTS,
         "style": "a picture whose style (pose, ground ...) is kept; needs a painter with a style encoder",
     },
 )

@@ -13,8 +13,8 @@ from limner.data.pictures import Corpus
 from limner.matching.losses import symmetric_structured_joint_embedding_loss
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
+from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
-from limner.systems.gan_cls.captions import Captions
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
@@ -30,7 +30,7 @@ class ImprovedGanStage:
     def __init__(self, config: GanClsConfig, gan: ImprovedGan, corpus: Corpus, components: Components,
                  seed: int) -> None:
         self.gan = gan
-        self.captions = Captions(config.matching, corpus, components)
+        self.captions = matched_captions(config.matching, corpus, components)
         self.generator = build_generator(config)
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
@@ -91,10 +91,11 @@ class ImprovedGanStage:
     def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
                          context: StepContext) -> dict[str, Tensor]:
         """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
+        judge = self.captions.judge if self.gan.matching_weight else None
         self.discriminator.requires_grad_(False)
         with context.autocast():
             score = self.discriminator(self._seen(painted, "paint", context), told)
-            seen = self.captions.judge.to(painted.device)(painted).float() if self.gan.matching_weight else None
+            seen = None if judge is None else judge.to(painted.device)(painted).float()
         self.discriminator.requires_grad_(True)
         loss = -score.mean()
         parts = {}

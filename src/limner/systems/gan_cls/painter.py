@@ -17,6 +17,8 @@ from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
 from limner.nn.layout import channels_last
 from limner.randomness import normal
+from limner.systems.blending import blend_amount, check_blend
+from limner.systems.captions import unread
 from limner.systems.gan_cls.build import build_generator, build_style_encoder
 from limner.systems.gan_cls.config import GanClsConfig
 from limner.systems.protocol import Picture, Request
@@ -58,7 +60,7 @@ class GanClsPainter:
         text = self._embed([request.caption for request in requests])
         if any("blend" in request.inputs for request in requests):
             others = self._embed([request.inputs.get("blend", request.caption) for request in requests])
-            amounts = [_amount(request.inputs) if "blend" in request.inputs else 0.0 for request in requests]
+            amounts = [blend_amount(request.inputs) if "blend" in request.inputs else 0.0 for request in requests]
             text = torch.lerp(text, others, torch.tensor(amounts).unsqueeze(1).to(self.device))
         noise = torch.stack([self._noise(request) for request in requests]).to(self.device)
         images = as_uint8(self.generator(noise, text)).permute(0, 2, 3, 1).cpu().numpy()
@@ -74,7 +76,7 @@ class GanClsPainter:
         noise = normal(request.seed, "noise", request.index, shape=shape)
         if "blend_seed" in request.inputs:
             other = normal(request.inputs["blend_seed"], "noise", request.index, shape=shape)
-            return torch.lerp(noise, other, _amount(request.inputs))
+            return torch.lerp(noise, other, blend_amount(request.inputs))
         return noise
 
     @torch.inference_mode()
@@ -99,14 +101,7 @@ class GanClsPainter:
         return found
 
     def _warnings(self, caption: str) -> list[str]:
-        found = []
-        reads = self.config.matching.text.pattern.reads
-        unknown = self.tokeniser.unknown(caption)
-        if unknown:
-            found.append(f"unknown {reads}, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
-        if self.tokeniser.truncates(caption):
-            found.append(f"the caption is longer than {self.tokeniser.length} {reads}; its end is left out")
-        return found
+        return unread(self.tokeniser, self.config.matching.text.pattern.reads, caption)
 
     def components(self) -> Components:
         weights = {"text_encoder": weights_of(self.text_encoder), "generator": weights_of(self.generator)}
@@ -122,21 +117,8 @@ class GanClsPainter:
         return self
 
 
-def _amount(inputs: Mapping[str, Any]) -> float:
-    return float(inputs.get("blend_amount", 0.5))
-
-
 def _check_inputs(inputs: Mapping[str, Any]) -> None:
     """Refuses values out of range, and inputs that would have no effect."""
-    if "blend" in inputs and not (isinstance(inputs["blend"], str) and inputs["blend"].strip()):
-        raise LimnerError(f"blend must be a second caption, got {inputs['blend']!r}.")
-    if "blend_seed" in inputs and type(inputs["blend_seed"]) is not int:
-        raise LimnerError(f"blend_seed must be a whole number, got {inputs['blend_seed']!r}.")
-    if "blend_amount" in inputs:
-        amount = inputs["blend_amount"]
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount <= 1:
-            raise LimnerError(f"blend_amount must be a number from 0 to 1, got {amount!r}.")
-        if "blend" not in inputs and "blend_seed" not in inputs:
-            raise LimnerError("blend_amount has nothing to blend: give a second caption (blend) or seed (blend_seed).")
+    check_blend(inputs)
     if "style" in inputs and "blend_seed" in inputs:
         raise LimnerError("style takes the place of the noise that blend_seed would blend: give one of the two.")

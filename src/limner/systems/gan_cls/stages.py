@@ -14,8 +14,8 @@ from limner.nn.initialisation import hold_convolution_biases_at_zero, initialise
 from limner.nn.layout import channels_last
 from limner.nn.optimisers import Torch7Adam
 from limner.randomness import torch_generator
+from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator, build_style_encoder
-from limner.systems.gan_cls.captions import Captions
 from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleConfig
 from limner.systems.gan_cls.losses import discriminator_loss, generator_loss, interpolate_text
 from limner.systems.gan_cls.networks import Discriminator
@@ -34,7 +34,7 @@ class PaperGanStage:
 
     def __init__(self, config: GanClsConfig, gan: PaperGan, corpus: Corpus, components: Components, seed: int) -> None:
         self.gan = gan
-        self.captions = Captions(config.matching, corpus, components)
+        self.captions = matched_captions(config.matching, corpus, components)
         text_size = config.matching.text.embedding
         self.generator = build_generator(config)
         int_script = gan.script == "main_cls_int"
@@ -130,7 +130,7 @@ class StyleEncoderStage:
         self.style = style
         self.noise_size = config.gan.noise_size
         self.image_size = config.gan.image_size
-        self.captions = Captions(config.matching, corpus, components)
+        self.captions = matched_captions(config.matching, corpus, components)
         self.generator = build_generator(config)
         self.generator.load_state_dict(components.weights["generator"])
         channels_last(self.generator).eval().requires_grad_(False)

@@ -1,13 +1,14 @@
-"""What both adversarial stages do with captions: embed them once, and show and score pictures of held-out ones."""
+"""What adversarial stages do with captions: embed them once, and show and score pictures of held-out ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.data.batch import as_float, as_uint8
 from limner.data.pictures import Corpus, PictureSet
@@ -15,6 +16,7 @@ from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
 from limner.matching.stage import encode_captions, load_image_encoder, load_text_encoder
 from limner.randomness import normal, stream
+from limner.text.tokenisers import Tokeniser
 from limner.training.stage import Components, Samples
 
 _ROWS, _COLUMNS = 8, 8
@@ -23,24 +25,51 @@ _JUDGED, _CANDIDATES = 256, 32
 Paint = Callable[[Tensor, Tensor], Tensor]
 """Noise (B, nz) and embeddings (B, D) to pictures (B, 3, S, S) in -1..1."""
 
+Encode = Callable[[Sequence[str]], Tensor]
+"""Captions to embeddings: float32 (N, D) on the CPU."""
+
+
+def matched_captions(config: MatchingConfig, corpus: Corpus, components: Components) -> Captions:
+    """Captions that the text encoder of a matching stage embeds; its image encoder is the judge."""
+    encoder, tokeniser = load_text_encoder(config, components)
+    return Captions(corpus, lambda captions: encode_captions(encoder, tokeniser.encode(captions)),
+                    judge=load_image_encoder(config, components), judge_size=config.image_size)
+
+
+def held_out_pictures(corpus: Corpus) -> PictureSet:
+    """The pictures to show and score captions of: val, else test, else (there are no others) train."""
+    return corpus.split(next((name for name in ("val", "test") if name in corpus.splits()), "train"))
+
+
+def unread(tokeniser: Tokeniser, reads: str, caption: str) -> list[str]:
+    """What a tokeniser cannot use of a caption, as warnings; ``reads`` is what it reads, words or characters."""
+    found = []
+    unknown = tokeniser.unknown(caption)
+    if unknown:
+        found.append(f"unknown {reads}, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
+    if tokeniser.truncates(caption):
+        found.append(f"the caption is longer than {tokeniser.length} {reads}; its end is left out")
+    return found
+
 
 class Captions:
     """Embeddings of all training captions, and a fixed choice of held-out ones."""
 
-    def __init__(self, config: MatchingConfig, corpus: Corpus, components: Components) -> None:
+    def __init__(self, corpus: Corpus, encode: Encode, *, judge: nn.Module | None = None, judge_size: int = 64
+                 ) -> None:
+        """``judge`` reads pictures of side ``judge_size`` into the space of the embeddings; ``agreement`` needs it."""
         self.pictures: PictureSet = corpus.split("train")
-        held_out = next((corpus.split(name) for name in ("val", "test") if name in corpus.splits()), self.pictures)
-        self.components = components
-        encoder, tokeniser = load_text_encoder(config, components)
-        self.judge = load_image_encoder(config, components)
-        self.embeddings = encode_captions(encoder, tokeniser.encode(self.pictures.captions)).clone()
+        held_out = held_out_pictures(corpus)
+        self.judge = judge
+        self._judge_size = judge_size
+        self.embeddings = encode(self.pictures.captions).clone()
         """float32 (captions, D) on the CPU."""
         if not torch.isfinite(self.embeddings).all():
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
-        self._held_out = encode_captions(encoder, tokeniser.encode(self._captions)).clone()
+        self._held_out = encode(self._captions).clone()
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""
@@ -62,9 +91,13 @@ class Captions:
         Closeness is the dot product of the matching model that this run trained, so the figure serves to follow a
         training and to choose a checkpoint, not to compare systems. Chance is 1/32.
         """
+        assert self.judge is not None
         noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
         images = _painted(paint, noise, self._held_out, device)
-        vectors = self.judge.to(device)(as_float(images.to(device))).float().cpu()
+        seen = as_float(images.to(device))
+        if seen.shape[-1] != self._judge_size:
+            seen = functional.interpolate(seen, self._judge_size, mode="bilinear", antialias=True)
+        vectors = self.judge.to(device)(seen).float().cpu()
         scores = vectors @ self._held_out.T
         right = 0
         for row, score in enumerate(scores):
