@@ -15,18 +15,20 @@ class Bottleneck(nn.Module):
         channels: channels of the input and of the output.
         inner: channels of the two inner convolutions.
         activation: function applied after the first and the second normalisation.
+        bias: biases in the convolutions; they change nothing in training, where the normalisation takes them out.
 
     Source: the residual blocks of the official GAN-CLS code (Reed et al. 2016), also used by StackGAN Stage I.
     """
 
-    def __init__(self, channels: int, inner: int, *, activation: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, channels: int, inner: int, *, activation: Callable[[Tensor], Tensor], bias: bool = True
+                 ) -> None:
         super().__init__()
         self.activation = activation
-        self.c1 = nn.Conv2d(channels, inner, 1)
+        self.c1 = nn.Conv2d(channels, inner, 1, bias=bias)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.c2 = nn.Conv2d(inner, inner, 3, padding=1)
+        self.c2 = nn.Conv2d(inner, inner, 3, padding=1, bias=bias)
         self.bn2 = nn.BatchNorm2d(inner)
-        self.c3 = nn.Conv2d(inner, channels, 3, padding=1)
+        self.c3 = nn.Conv2d(inner, channels, 3, padding=1, bias=bias)
         self.bn3 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from limner.errors import LimnerError
 from limner.systems.protocol import System
 
 _MODULES = {
+    "aligndraw": "limner.systems.aligndraw",
     "gan-cls": "limner.systems.gan_cls",
+    "stackgan": "limner.systems.stackgan",
 }
 
 

@@ -1,0 +1,163 @@
+"""The authors' StackGAN checkpoints of PyTorch (``netG_epoch_*.pth``, ``netD_epoch_last.pth``) to our state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from limner.errors import LimnerError
+from limner.interop.torch_checkpoint import read_torch_checkpoint
+from limner.systems.stackgan.networks import Discriminator, RefinementGenerator, SketchGenerator
+
+Kind = Literal["sketch", "refinement", "discriminator"]
+_NETWORKS: dict[Kind, type[nn.Module]] = {"sketch": SketchGenerator, "refinement": RefinementGenerator,
+                                          "discriminator": Discriminator}
+_SKETCH_PREFIX = "STAGE1_G."
+_COMMON = {r"ca_net\.fc": "augmentation.linear", r"img\.0": "to_rgb"}
+_NAMES: dict[Kind, dict[str, str]] = {
+    "sketch": {**_COMMON, r"fc\.0": "start", r"fc\.1": "start_norm"},
+    "refinement": {
+        **_COMMON, r"encoder\.0": "encode1", r"encoder\.2": "encode2", r"encoder\.3": "encode2_norm",
+        r"encoder\.5": "encode3", r"encoder\.6": "encode3_norm", r"hr_joint\.0": "joint", r"hr_joint\.1": "joint_norm",
+        r"residual\.(\d+)\.block\.0": r"blocks.\1.convolution1", r"residual\.(\d+)\.block\.1": r"blocks.\1.norm1",
+        r"residual\.(\d+)\.block\.3": r"blocks.\1.convolution2", r"residual\.(\d+)\.block\.4": r"blocks.\1.norm2",
+    },
+    "discriminator": {
+        r"encode_img\.0": "first", r"get_cond_logits\.outlogits\.0": "joint.0",
+        r"get_cond_logits\.outlogits\.1": "joint.1", r"get_cond_logits\.outlogits\.3": "score",
+        r"get_uncond_logits\.outlogits\.0": "score_alone",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """A network from a checkpoint."""
+
+    kind: Kind
+    settings: dict[str, Any]
+    """Arguments of the network, read off the shapes in the file."""
+    state: dict[str, Tensor]
+    """Complete state, float32, for a strict ``load_state_dict``."""
+
+    def build(self) -> nn.Module:
+        """The network with its weights."""
+        network = _NETWORKS[self.kind](**self.settings)
+        network.load_state_dict(self.state)
+        return network
+
+
+def import_stackgan(path: Path) -> dict[Kind, ImportedNetwork]:
+    """Read a generator or a discriminator of the official PyTorch code, of any widths, without running the file.
+
+    A generator of Stage II holds the one of Stage I as well, so it gives both ``sketch`` and ``refinement``. Files of
+    2017 lack the counts of batches, which become 0.
+
+    Raises:
+        LimnerError: no checkpoint of tensors, or another network than the official ones; the message says why.
+    """
+    content = read_torch_checkpoint(path)
+    return convert(content, str(path))
+
+
+def convert(content: Mapping[str, Tensor], where: str) -> dict[Kind, ImportedNetwork]:
+    """Like ``import_stackgan``, of tensors that are read already; ``where`` names them in errors."""
+    if "encode_img.0.weight" in content:
+        return {"discriminator": _network("discriminator", content, where)}
+    if "encoder.0.weight" not in content:
+        return {"sketch": _network("sketch", content, where)}
+    inner = {name.removeprefix(_SKETCH_PREFIX): value for name, value in content.items()
+             if name.startswith(_SKETCH_PREFIX)}
+    outer = {name: value for name, value in content.items() if not name.startswith(_SKETCH_PREFIX)}
+    sketch = _network("sketch", inner, f"{where}, {_SKETCH_PREFIX}*")
+    return {"sketch": sketch, "refinement": _network("refinement", outer, where)}
+
+
+def _network(kind: Kind, content: Mapping[str, Tensor], where: str) -> ImportedNetwork:
+    state = {}
+    for name, value in content.items():
+        module, _, field = name.rpartition(".")
+        ours = f"{our_name(kind, module, content, where)}.{field}"
+        state[ours] = value.float() if value.is_floating_point() else value
+    try:
+        settings = _SETTINGS[kind](state)
+    except (KeyError, IndexError, ValueError) as error:
+        raise LimnerError(f"{where} is not an official StackGAN {kind}: it lacks {error}.") from None
+    with torch.device("meta"):
+        expected = _NETWORKS[kind](**settings).state_dict()
+    for name, like in expected.items():
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, torch.tensor(0))
+        if name not in state:
+            raise LimnerError(f"{where} is not a whole StackGAN {kind}: it lacks {name}.")
+        if state[name].shape != like.shape:
+            raise LimnerError(f"{where}: {name} has the shape {tuple(state[name].shape)}; the other layers ask for "
+                              f"{tuple(like.shape)}.")
+        if not torch.isfinite(state[name].float()).all():
+            raise LimnerError(f"{where}: {name} holds numbers that are not finite.")
+    surplus = sorted(state.keys() - expected.keys())
+    if surplus:
+        raise LimnerError(f"{where} holds {surplus[0]}, which a StackGAN {kind} of these sizes does not have.")
+    return ImportedNetwork(kind, settings, {name: state[name] for name in expected})
+
+
+def our_name(kind: Kind, module: str, content: Mapping[str, Tensor], where: str) -> str:
+    """Our name of an official module. Raises LimnerError for a module that the network does not have."""
+    for pattern, ours in _NAMES[kind].items():
+        found = re.fullmatch(pattern, module)
+        if found:
+            return found.expand(ours)
+    up = re.fullmatch(r"upsample(\d+)\.([12])", module)
+    if up and kind != "discriminator":
+        return f"ups.{int(up[1]) - 1}.{'convolution' if up[2] == '1' else 'norm'}"
+    down = re.fullmatch(r"encode_img\.(\d+)", module)
+    if down and kind == "discriminator" and int(down[1]) % 3 != 1:  # 2, 5, 8 ... with normalisation at 3, 6, 9 ...
+        block = (int(down[1]) - 2) // 3
+        strided = 0
+        while _kernel(content, 2 + 3 * strided) == 4:
+            strided += 1
+        place = f"downs.{block}" if block < strided else f"reductions.{block - strided}"
+        return f"{place}.{(int(down[1]) - 2) % 3}"
+    raise LimnerError(f"{where} holds {module}, which an official StackGAN {kind} does not have.")
+
+
+def _kernel(content: Mapping[str, Tensor], position: int) -> int:
+    weight = content.get(f"encode_img.{position}.weight")
+    return 0 if weight is None or weight.ndim != 4 else weight.shape[-1]
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({found[0] for name in state if (found := re.match(pattern, name))})
+
+
+def _augmentation_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    weight = state["augmentation.linear.weight"]
+    return {"text_size": weight.shape[1], "condition_size": len(weight) // 2}
+
+
+def _sketch_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    sizes = _augmentation_sizes(state)
+    rows, columns = state["start.weight"].shape
+    return {**sizes, "noise_size": columns - sizes["condition_size"], "width": rows // 128,
+            "image_size": 4 << _count(state, r"ups\.\d+\.")}
+
+
+def _refinement_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The side of the sketch shows nowhere in the weights; the official one is 64."""
+    return {**_augmentation_sizes(state), "width": len(state["encode1.weight"]), "sketch_size": 64,
+            "image_size": 16 << _count(state, r"ups\.\d+\."), "residual_blocks": _count(state, r"blocks\.\d+\.")}
+
+
+def _discriminator_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    joint = state["joint.0.weight"]
+    return {"image_size": 8 << _count(state, r"downs\.\d+\."), "width": len(state["first.weight"]),
+            "condition_size": joint.shape[1] - len(joint), "unconditional": "score_alone.weight" in state}
+
+
+_SETTINGS = {"sketch": _sketch_settings, "refinement": _refinement_settings, "discriminator": _discriminator_settings}

@@ -1,0 +1,171 @@
+"""Configurations of StackGAN, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from limner.errors import LimnerError
+from limner.matching.config import MatchingConfig
+from limner.training.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingFile:
+    """Captions whose embeddings were computed beforehand, such as the authors' own; no text encoder is trained."""
+
+    folder: str
+    """A table of captions and embeddings, as ``limner.interop.stackgan_data`` writes it from the authors' pickles."""
+    embedding: int = 1024
+    """Length T of an embedding."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "embedding")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The networks of both stages. Every default is the PyTorch release's; ``presets`` has the TensorFlow release."""
+
+    sketch_size: int = 64
+    """Side of the sketch, a power of two from 16 up."""
+    image_size: int = 256
+    """Side of the refinement, a power of two above ``sketch_size``."""
+    condition_size: int = 128
+    """Length C of the conditioning variable."""
+    noise_size: int = 100
+    """Length Z of the noise."""
+    generator_width: int = 128
+    """GF_DIM: the sketch starts with 8 times as many channels, the refinement with as many."""
+    discriminator_width: int = 64
+    """DF_DIM: channels of the first layer of both discriminators."""
+    residual_blocks: int = 4
+    """Residual blocks of the refinement: in the paper 4 for 256 pixels, 2 for 128."""
+    augmentation: bool = True
+    """Conditioning augmentation; without, the condition is the mean and there is no KL term."""
+    condition_activation: Literal["relu", "leaky-relu"] = "relu"
+    """Over both halves of the conditioning layer: ``relu`` (PyTorch), which keeps the deviation at 1 or above, or
+    ``leaky-relu`` (TensorFlow)."""
+    condition_deviation: Literal["log-variance", "log-deviation"] = "log-variance"
+    """What its second half is (PyTorch, TensorFlow)."""
+    condition_noise: Literal["normal", "truncated"] = "normal"
+    """Noise of the condition: normal (PyTorch) or cut off at 2 deviations (TensorFlow)."""
+    noise_first: bool = True
+    """Noise before the condition in the sketch's input (PyTorch) or after it (TensorFlow)."""
+    sketch_residual: bool = False
+    """The sketch's generator has bottlenecks, a bias in its first layer and no hidden layer at full resolution
+    (TensorFlow)."""
+    discriminator_residual: bool = False
+    """Both discriminators have a bottleneck at 4x4 and a score without bias (TensorFlow)."""
+    discriminator_reads: Literal["condition", "caption"] = "condition"
+    """Both discriminators are told the mean of the generator's condition (PyTorch) or read the caption's embedding by
+    a layer of their own (TensorFlow)."""
+    joint_kernel: Literal[1, 3] = 3
+    """Side of the convolution that joins picture and text in the discriminators (PyTorch 3, TensorFlow 1)."""
+    unconditional: bool = True
+    """The refinement's discriminator also scores pictures without their captions (PyTorch)."""
+    normalisation: Literal["batch", "spectral"] = "batch"
+    """Of the discriminators: batch normalisation (both releases) or spectral normalisation of every layer (ours)."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width")
+        for size in (self.sketch_size, self.image_size):
+            if size < 16 or size & (size - 1):
+                raise LimnerError(f"sketch_size and image_size must be powers of two from 16 up, got {size}.")
+        if self.image_size <= self.sketch_size:
+            raise LimnerError(f"image_size must be above sketch_size, got {self.image_size} and {self.sketch_size}.")
+        if self.residual_blocks < 0:
+            raise LimnerError(f"residual_blocks must be at least 0, got {self.residual_blocks}.")
+        doublings = (self.image_size // self.sketch_size).bit_length() + 1
+        if 8 * self.generator_width < self.sketch_size // 4 or 4 * self.generator_width < 1 << doublings:
+            raise LimnerError(f"generator_width {self.generator_width} leaves no channels after so many doublings of "
+                              "the side; it must be larger.")
+        if self.normalisation == "spectral" and self.discriminator_residual:
+            raise LimnerError("the bottleneck of discriminator_residual has batch normalisation: it does not go with "
+                              "normalisation 'spectral'.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanTraining:
+    """How one adversarial stage is trained."""
+
+    schedule: Schedule
+    """How long."""
+    batch_size: int = 64
+    """Pictures in a batch."""
+    learning_rate: float = 2e-4
+    """Of both networks' Adam (beta 0.5, 0.999)."""
+    halve_every: int = 600
+    """Epochs after which both learning rates are halved, again and again; an epoch shows as many images as there
+    are."""
+    kl_weight: float = 2.0
+    """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
+    captions: int = 1
+    """Captions of a picture whose embeddings are averaged into its training condition."""
+    wrong: Literal["caption", "image"] = "caption"
+    """The mismatched pair: a real picture with the caption of the next row (PyTorch; one row less), or a picture of
+    another class with the row's own caption (TensorFlow)."""
+    skip_own_class: bool = False
+    """With ``wrong`` caption: leave out rows whose neighbour is of the same class (of the same picture where the data
+    has no classes), as the authors do not."""
+    fresh_noise: bool = False
+    """Paint once more with new noise for the generator's update (TensorFlow) instead of using the same pictures."""
+    frozen_statistics: bool = False
+    """Refinement only: the sketch's generator paints with its stored statistics, not with those of the batch, which
+    both releases use and thereby let the stored ones drift."""
+    augment: str = ""
+    """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
+    translation, cutout; empty for none."""
+    crop: bool = True
+    """Scale pictures to 76/64 of the side and cut out a random square of the side."""
+    flip: bool = True
+    """Mirror pictures at random (not where captions speak of left and right)."""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "captions", "halve_every")
+        if self.batch_size < 2:
+            raise LimnerError(f"batch normalisation and wrong pairs need other rows: batch_size must be at least 2, "
+                              f"got {self.batch_size}.")
+        if not 0 < self.learning_rate < 1:
+            raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
+        if self.kl_weight < 0:
+            raise LimnerError(f"kl_weight must be at least 0, got {self.kl_weight}.")
+        if self.skip_own_class and self.wrong != "caption":
+            raise LimnerError("skip_own_class is about wrong captions; wrong images are of other classes anyway.")
+        unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
+        if unknown:
+            raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
+
+    def scale_size(self, image_size: int) -> int:
+        """Side from which squares of ``image_size`` are cut; 0: no crop."""
+        return image_size * 76 // 64 if self.crop else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackGanConfig:
+    """StackGAN: a text encoder or a table of embeddings, the sketch (Stage I), the refinement (Stage II)."""
+
+    text: MatchingConfig | EmbeddingFile
+    """How the text encoder is trained, or where the captions' embeddings are."""
+    networks: Networks
+    """The networks of both stages."""
+    sketch: GanTraining
+    """Training of Stage I."""
+    refinement: GanTraining
+    """Training of Stage II."""
+
+    def __post_init__(self) -> None:
+        if self.sketch.frozen_statistics:
+            raise LimnerError("frozen_statistics speaks of the sketch's generator while the refinement is trained: "
+                              "set it in refinement.")
+
+    @property
+    def text_size(self) -> int:
+        """Length T of a caption's embedding."""
+        return self.text.text.embedding if isinstance(self.text, MatchingConfig) else self.text.embedding
+
+
+def _check_sizes(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise LimnerError(f"{name} must be at least 1, got {getattr(config, name)}.")

@@ -1,0 +1,63 @@
+"""Losses of StackGAN as pure functions of logits."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class DiscriminatorLoss(NamedTuple):
+    """Scalars: ``total`` is what is minimised; the others are what the authors log."""
+
+    total: Tensor
+    real: Tensor
+    wrong: Tensor
+    fake: Tensor
+
+
+class Logits(NamedTuple):
+    """A discriminator's answers (B,) about one kind of pairs; ``alone`` judges the pictures without captions."""
+
+    matched: Tensor
+    alone: Tensor | None = None
+
+
+def cross_entropy(logits: Tensor, *, real: bool) -> Tensor:
+    """Binary cross entropy of logits (B,) against one hard label, the mean over the batch, in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return functional.softplus(-logits if real else logits).mean()
+
+
+def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits) -> DiscriminatorLoss:
+    """Matching-aware discriminator loss of real, mismatched and painted pairs.
+
+    Without scores of pictures alone, ``real + (wrong + fake) / 2``. With them (PyTorch release, Stage II),
+    ``(real + real alone) / 2 + (wrong + fake + fake alone) / 3``; real and fake are then reported as the mean of both
+    scores.
+
+    Args:
+        real: logits of real pictures with their own captions.
+        wrong: logits (any number) of real pictures with other captions.
+        fake: logits of painted pictures with the captions they were painted from.
+
+    Source: official releases; section 3.3 of the paper names the three kinds of pairs.
+    """
+    of_real, of_wrong = cross_entropy(real.matched, real=True), cross_entropy(wrong, real=False)
+    of_fake = cross_entropy(fake.matched, real=False)
+    if real.alone is None or fake.alone is None:
+        return DiscriminatorLoss(of_real + (of_wrong + of_fake) / 2, of_real, of_wrong, of_fake)
+    real_alone, fake_alone = cross_entropy(real.alone, real=True), cross_entropy(fake.alone, real=False)
+    both = (of_real + real_alone) / 2
+    return DiscriminatorLoss(both + (of_wrong + of_fake + fake_alone) / 3, both, of_wrong, (of_fake + fake_alone) / 2)
+
+
+def generator_loss(fake: Logits) -> Tensor:
+    """Non-saturating generator loss, ``-log D``; the score of pictures alone is added where there is one.
+
+    Source: official releases; eq. 4 and 6 of the paper write the saturating ``log(1 - D)``.
+    """
+    loss = cross_entropy(fake.matched, real=True)
+    return loss if fake.alone is None else loss + cross_entropy(fake.alone, real=True)

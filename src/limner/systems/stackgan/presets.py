@@ -1,0 +1,137 @@
+"""The presets of StackGAN: complete configurations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from limner.matching.config import MatchingConfig
+from limner.systems.stackgan.config import GanTraining, Networks, StackGanConfig
+from limner.text.config import PUBLISHED, TextEncoderConfig
+from limner.training.schedule import Schedule
+from limner.vision.config import ImageEncoderConfig
+
+_BIRD_IMAGES, _FLOWER_IMAGES, _COCO_IMAGES = 8_855, 7_034, 82_783
+
+TENSORFLOW = Networks(condition_activation="leaky-relu", condition_deviation="log-deviation",
+                      condition_noise="truncated", noise_first=False, sketch_residual=True,
+                      discriminator_residual=True, discriminator_reads="caption", joint_kernel=1, unconditional=False)
+"""The TensorFlow release (birds, flowers); ``Networks()`` is the PyTorch release (COCO)."""
+
+
+def _paper_text(encoder: str, images: int) -> MatchingConfig:
+    """The recipe of the released encoders; the pictures are read by a small network instead of GoogLeNet."""
+    return MatchingConfig(text=PUBLISHED[encoder], schedule=Schedule(images=images, tick=40_000), batch_size=40,
+                          scale_size=76, flip=True, recipe="paper", learning_rate=7e-4)
+
+
+def _tensorflow_training(images: int, *, halve_every: int) -> GanTraining:
+    return GanTraining(schedule=Schedule(images=600 * images, tick=10 * images), halve_every=halve_every, captions=4,
+                       wrong="image", fresh_noise=True)
+
+
+def stackgan_birds() -> StackGanConfig:
+    """StackGAN on birds as the TensorFlow release trains it: 64 then 256 pixels, 600 epochs each."""
+    return StackGanConfig(
+        text=_paper_text("icml2016-birds", 40 * 30_000), networks=TENSORFLOW,
+        sketch=_tensorflow_training(_BIRD_IMAGES, halve_every=50),
+        refinement=_tensorflow_training(_BIRD_IMAGES, halve_every=100),
+    )
+
+
+def stackgan_flowers() -> StackGanConfig:
+    """StackGAN on flowers as the TensorFlow release trains it."""
+    return StackGanConfig(
+        text=_paper_text("icml2016-flowers", 40 * 16_400), networks=TENSORFLOW,
+        sketch=_tensorflow_training(_FLOWER_IMAGES, halve_every=50),
+        refinement=_tensorflow_training(_FLOWER_IMAGES, halve_every=100),
+    )
+
+
+def stackgan_coco() -> StackGanConfig:
+    """StackGAN on COCO as the PyTorch release trains it: widths 192 and 96, two residual blocks, 120 epochs each."""
+    schedule = Schedule(images=120 * _COCO_IMAGES, tick=_COCO_IMAGES)
+    return StackGanConfig(
+        text=_paper_text("icml2016-coco", 64 * 100_000),
+        networks=Networks(generator_width=192, discriminator_width=96, residual_blocks=2),
+        sketch=GanTraining(schedule=schedule, batch_size=128, halve_every=20),
+        refinement=GanTraining(schedule=schedule, batch_size=40, halve_every=20),
+    )
+
+
+def stackgan_birds_64_128() -> StackGanConfig:
+    """Birds on small machines: a sketch of 64 pixels, a refinement of 128, half and a quarter of the widths."""
+    return StackGanConfig(
+        text=_small_text(images=400_000, best="top1", scale_size=72, flip=True, min_count=2),
+        networks=replace(Networks(), image_size=128, generator_width=64, discriminator_width=32, residual_blocks=2),
+        sketch=GanTraining(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), batch_size=32,
+                           halve_every=100),
+        refinement=GanTraining(schedule=Schedule(images=1_000_000, tick=20_000, average_half_life=20_000),
+                               batch_size=16, halve_every=100),
+    )
+
+
+def stackgan_shapes() -> StackGanConfig:
+    """The data set shapes, 64 then 128 pixels, with the losses and networks of the PyTorch release in small."""
+    schedule = Schedule(images=400_000, tick=10_000, average_half_life=10_000)
+    return StackGanConfig(
+        text=_small_text(images=200_000, image=ImageEncoderConfig(width=32)),
+        networks=replace(Networks(), image_size=128, condition_size=64, noise_size=32, generator_width=32,
+                         discriminator_width=32, residual_blocks=2),
+        sketch=GanTraining(schedule=schedule, batch_size=32, crop=False, flip=False),
+        refinement=GanTraining(schedule=schedule, batch_size=16, crop=False, flip=False),
+    )
+
+
+def stackgan_shapes_improved() -> StackGanConfig:
+    """``stackgan-shapes`` with discriminators under spectral normalisation, differentiable augmentation, wrong pairs
+    of other pictures only, and a sketch that stands still while it is refined."""
+    config = stackgan_shapes()
+    changes: dict[str, Any] = {"skip_own_class": True, "augment": "translation"}
+    return replace(
+        config, networks=replace(config.networks, normalisation="spectral"),
+        sketch=replace(config.sketch, **changes),
+        refinement=replace(config.refinement, frozen_statistics=True, **changes),
+    )
+
+
+def _small_text(*, images: int, best: str = "", **changes: Any) -> MatchingConfig:
+    encoder = TextEncoderConfig(architecture="word-gru", widths=(128, 256), length=30, embedding=256)
+    return MatchingConfig(text=encoder, schedule=Schedule(images=images, tick=10_000, best=best), batch_size=64,
+                          **changes)
+
+
+def stackgan_debug() -> StackGanConfig:
+    """The smallest form that runs through every stage, in seconds."""
+    return debug_form(stackgan_shapes_improved())
+
+
+def debug_form(config: StackGanConfig) -> StackGanConfig:
+    """The same structure (stages, options of networks and losses) with tiny networks and schedules, 16 then 64
+    pixels."""
+    text = config.text
+    if isinstance(text, MatchingConfig):
+        encoder = replace(text.text, widths=(8,) * len(text.text.widths), embedding=16)
+        text = replace(text, text=encoder, image=replace(text.image, width=4), batch_size=8,
+                       schedule=_debug_schedule(text.schedule))
+    networks = replace(config.networks, sketch_size=16, image_size=64, condition_size=8, noise_size=4,
+                       generator_width=4, discriminator_width=4, residual_blocks=1)
+    stages = {name: replace(stage, batch_size=8, schedule=_debug_schedule(stage.schedule))
+              for name, stage in (("sketch", config.sketch), ("refinement", config.refinement))}
+    return StackGanConfig(text=text, networks=networks, **stages)
+
+
+def _debug_schedule(schedule: Schedule) -> Schedule:
+    return replace(schedule, images=64, tick=32, average_half_life=32 if schedule.average_half_life else 0)
+
+
+PRESETS: dict[str, Callable[[], StackGanConfig]] = {
+    "stackgan-birds-64-128": stackgan_birds_64_128,
+    "stackgan-birds": stackgan_birds,
+    "stackgan-flowers": stackgan_flowers,
+    "stackgan-coco": stackgan_coco,
+    "stackgan-shapes": stackgan_shapes,
+    "stackgan-shapes-improved": stackgan_shapes_improved,
+    "stackgan-debug": stackgan_debug,
+}
