@@ -59,4 +59,4 @@ def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(pres
             components = components | stage.components(stage.modules)
     painter = Painter(system, config, system.build_painter(config, components))
     painting = painter("a small red ring", seed=1)
-    assert painting.image.size == (64, 64)
+    assert painting.image.size == (stage.plan.image_size, stage.plan.image_size)

@@ -56,7 +56,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                         help="an extra input that the system honours; VALUE is JSON, text, or @FILE for a picture")
     parser.add_argument("--gif", metavar="FILE", help="also write the growing picture as a GIF")
     parser.add_argument("--explain", metavar="FILE",
-                        help="also write a PNG that shows what each word did: the picture with the word left out")
+                        help="also write a PNG that shows what each word did: its share in every step if the painter "
+                             "works in steps, else the picture with the word left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each picture instead of paths")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
     parser.set_defaults(run=run)
@@ -260,15 +261,19 @@ def _warn(painting: Painting, warned: set[tuple[str, ...]]) -> None:
 
 def _extras(painter: Painter, painting: Painting, arguments: argparse.Namespace) -> None:
     from limner.painting.explain import save_explanation, word_effects
+    from limner.painting.film import film_frames, save_attention_map
     from limner.painting.sheet import save_gif
+    from limner.systems.protocol import StepAttention
 
     if arguments.gif:
-        frames = [frame.image for frame in _frames(painter, painting)]
+        frames = film_frames(list(_frames(painter, painting)))
         if len(frames) < 2:
             raise LimnerError(f"{painter.system.name} paints in one step: there is no growing picture to film. "
                               "The picture itself is written.")
         print(save_gif(arguments.gif, frames))
-    if arguments.explain:
+    if arguments.explain and isinstance(painting.attention, StepAttention) and painting.attention.words:
+        print(save_attention_map(arguments.explain, painting))
+    elif arguments.explain:
         print(save_explanation(arguments.explain, painting, word_effects(painter, painting)))
 
 

@@ -61,6 +61,19 @@ class Picture:
     """What else the system can show: attention, canvases, scene."""
 
 
+@dataclass(frozen=True)
+class StepAttention:
+    """What a system that paints in T steps looked at and where it painted: ``Picture.extras["attention"]``."""
+
+    words: tuple[str, ...]
+    """The S words of the caption that are read; none for a system without words."""
+    weights: np.ndarray
+    """float32 (T, S): the share of each word in each step; a row adds up to 1."""
+    windows: np.ndarray
+    """float32 (T, 4): where each step painted, as fractions of the picture: x and y of the centre of a square, its
+    side, and the blur of its points."""
+
+
 class SystemPainter(Protocol):
     """A trained system ready to paint. A request gives the same pixels alone, in any batch and after a reload."""
 

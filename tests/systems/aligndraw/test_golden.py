@@ -11,7 +11,8 @@ from torch import Tensor
 from limner.systems.aligndraw.drawing import Stroke, bound, generate, reconstruct
 from limner.systems.aligndraw.networks import Generator, Recognition, Words
 from limner.systems.aligndraw.optimiser import ClippedRMSprop
-from limner.systems.aligndraw.windows import geometry, window
+from limner.systems.aligndraw.sharpening import Sharpener
+from limner.systems.aligndraw.windows import geometry, read, window, write
 
 FILES = [  # name, grid, backward, windows
     ("aligndraw_gray_official", "official", "official", True),
@@ -45,8 +46,10 @@ def _words(generator: Generator, golden: Golden, rows: slice = slice(None)) -> W
     if "in.tokens" not in golden:
         return None
     tokens = golden["in.tokens"][rows]
-    full = torch.full((len(tokens),), tokens.shape[1])
-    return generator.read_captions(tokens, golden["in.lengths"] if "in.lengths" in golden else full)
+    lengths = torch.full((len(tokens),), tokens.shape[1])
+    if "in.lengths" in golden:
+        lengths = golden["in.lengths"]
+    return generator.read_captions(tokens, lengths)
 
 
 def _compare_gradients(golden: Golden, prefix: str, generator: Generator, recognition: Recognition) -> None:
@@ -113,8 +116,6 @@ def test_windows(count: int) -> None:
     ours = {"g_x": place.centre[:, 0], "g_y": place.centre[:, 1], "delta": place.stride, "sigma": place.variance.sqrt(),
             "gamma": official.intensity, "F_x": official.columns, "F_y": official.rows, "F_x_paper": paper.columns,
             "F_y_paper": paper.rows}
-    from limner.systems.aligndraw.windows import read, write
-
     pictures = arrays["image"].view(-1, 1, side, side)
     ours["read_official"] = read(pictures, official) / official.intensity
     ours["write_official"] = write(arrays["window"], official, channels=1) * official.intensity[..., None, None]
@@ -171,3 +172,18 @@ def test_full_size(name: str, first_canvas: float, count: int) -> None:
                       "gen.canvas_last": painted[-1].canvas, "out.alpha": _arrays(strokes, words)["alpha"],
                       "gen.alpha": _arrays(painted, words)["alpha"]}.items():
         assert_close(ours, golden[key], key)
+
+
+def test_sharpening() -> None:
+    golden = Golden("sharpen")
+    weights = golden.under("w.")
+    sharpener = Sharpener(side=golden.size("K"), sentence=weights["sent2img.W"].shape[0],
+                          widths=(len(weights["conv0.b"]), len(weights["conv1.b"]))).double()
+    state = {name.replace(".W", ".weight").removesuffix("b") + "bias" * name.endswith(".b"): value
+             for name, value in weights.items()}
+    state["sent2img.weight"] = state["sent2img.weight"].T
+    sharpener.load_state_dict(state)
+    blurry = golden["in.blurry"].double().view(2, 3, 8, 8)
+    sentence = golden["in.sentence"].double()
+    assert_close(sharpener(blurry, sentence, torch.zeros(2, 1, 8, 8).double()), golden["out.edges"], "edges")
+    assert_close(sharpener.sharpen(blurry, sentence), golden["out.sharp"], "sharp")

@@ -83,9 +83,9 @@ class Generator(nn.Module):
             self.register_buffer("first_canvas", torch.full((1, pixels), drawing.first_canvas), persistent=False)
             return
         size, alignment = captions.units, captions.alignment
-        for name in ("lang_fwd", "lang_bwd"):
-            setattr(self, name, nn.ParameterDict({"W_in": matrix(words, 4 * size), "W_rec": matrix(size, 4 * size),
-                                                  "b": zeros(4 * size)}))
+        self.lang_fwd, self.lang_bwd = (
+            nn.ParameterDict({"W_in": matrix(words, 4 * size), "W_rec": matrix(size, 4 * size), "b": zeros(4 * size)})
+            for _ in range(2))
         self.align = nn.ParameterDict({"U": matrix(2 * size, alignment), "W": matrix(units, alignment),
                                        "b": zeros(alignment), "v": nn.Parameter(matrix(1, alignment)[0].detach())})
         self.dec["W_sent"] = matrix(2 * size, 4 * units)
@@ -113,12 +113,10 @@ class Generator(nn.Module):
         mask = places < lengths[:, None]
         if self.backward == "paper":
             mirrored = torch.where(mask, lengths[:, None] - 1 - places, places)
-            turned = tokens.gather(1, mirrored)
-        else:
-            turned = tokens.flip(0)
-        forward, backward = self._run_over_words(tokens, turned)
-        if self.backward == "paper":
+            forward, backward = self._run_over_words(tokens, tokens.gather(1, mirrored))
             backward = backward.gather(1, mirrored[..., None].expand_as(backward))
+        else:
+            forward, backward = self._run_over_words(tokens, tokens.flip(0))
         states = torch.cat([forward, backward], -1) * mask[..., None]
         return Words(states, mask, states @ self.align["U"], states @ self.dec["W_sent"])
 

@@ -88,9 +88,10 @@ def read(pictures: Tensor, through: Window) -> Tensor:
     """Pictures (B, K, H, H), all K through one window, to ``gamma F_y picture F_x^T`` (B, K * N * N)."""
     batch, planes, height, width = pictures.shape
     count = through.rows.shape[1]
-    narrow = torch.bmm(pictures.reshape(batch, planes * height, width), through.columns.transpose(1, 2))
-    beside = narrow.view(batch, planes, height, count).transpose(1, 2).reshape(batch, height, planes * count)
-    seen = torch.bmm(through.rows, beside).view(batch, count, planes, count).transpose(1, 2)
+    with torch.autocast(pictures.device.type, enabled=False):  # places need more than the 8 bits of bfloat16
+        narrow = torch.bmm(pictures.reshape(batch, planes * height, width), through.columns.transpose(1, 2))
+        beside = narrow.view(batch, planes, height, count).transpose(1, 2).reshape(batch, height, planes * count)
+        seen = torch.bmm(through.rows, beside).view(batch, count, planes, count).transpose(1, 2)
     return seen.reshape(batch, -1) * through.intensity
 
 
@@ -99,6 +100,16 @@ def write(patch: Tensor, through: Window, *, channels: int) -> Tensor:
     batch, count, size = through.rows.shape
     scaled = (patch / through.intensity).view(batch, channels, count, count)
     beside = scaled.transpose(1, 2).reshape(batch, count, channels * count)
-    tall = torch.bmm(through.rows.transpose(1, 2), beside).view(batch, size, channels, count).transpose(1, 2)
-    wide = torch.bmm(tall.reshape(batch, channels * size, count), through.columns)
+    with torch.autocast(patch.device.type, enabled=False):
+        tall = torch.bmm(through.rows.transpose(1, 2), beside).view(batch, size, channels, count).transpose(1, 2)
+        wide = torch.bmm(tall.reshape(batch, channels * size, count), through.columns)
     return wide.view(batch, channels, size, size)
+
+
+def outline(parameters: Tensor, *, size: int, count: int, grid: Grid = "paper") -> Tensor:
+    """Window parameters (B, 5) to x, y, side and sigma (B, 4) as fractions of the picture: the centre of the square
+    that the filters' centres span, its side, and the width of a filter."""
+    centre, stride, variance = geometry(parameters, size=size, count=count)
+    if grid == "official":  # its pixels count from 0, and its filters' middle is not the window's
+        centre = centre + 1 + stride * ((count - 1) / 2 - count // 2 - 0.5)
+    return torch.cat([(centre - 0.5) / size, stride * (count - 1) / size, variance.sqrt() / size], 1)
