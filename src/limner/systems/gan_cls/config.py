@@ -77,7 +77,7 @@ class PaperGan:
 @dataclass(frozen=True, kw_only=True)
 class ImprovedGan:
     """Our adversarial stage: a residual generator that hears the caption at every layer, against a discriminator with
-    spectral normalisation and hinge loss that looks at each picture once."""
+    hinge loss that looks at each picture once. Both are normalised picture by picture and learn at high rates."""
 
     schedule: Schedule
     """How long."""
@@ -110,9 +110,9 @@ class ImprovedGan:
     """Weight of the matching-aware zero-centred gradient penalty (power 6) on real pairs; 0 for none."""
     batch_size: int = 32
     """Pictures in a batch."""
-    generator_rate: float = 2e-4
+    generator_rate: float = 1e-3
     """Learning rate of the generator's Adam."""
-    discriminator_rate: float = 4e-4
+    discriminator_rate: float = 1e-3
     """Learning rate of the discriminator's Adam."""
     decay_from: float = 0.5
     """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""

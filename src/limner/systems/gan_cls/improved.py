@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.modulation import ModulatedUpBlock, Modulation
 
@@ -84,8 +83,8 @@ class MatchingDiscriminator(nn.Module):
     """Scores pictures with captions, in two parts: ``look`` at a picture once, ``judge`` what was seen by any caption.
 
     Strided 4x4 convolutions down to a 4x4 map; then, as in the paper, the projected caption is joined to every place of
-    the map, a 1x1 convolution mixes them and a 4x4 convolution gives one score. All layers carry spectral
-    normalisation (Miyato et al. 2018) and there is no batch normalisation, so a score depends on its own pair alone.
+    the map, a 1x1 convolution mixes them and a 4x4 convolution gives one score. Every layer but the first and the last
+    is normalised over all its channels and places (layer normalisation), each picture by itself.
     """
 
     def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int) -> None:
@@ -93,19 +92,22 @@ class MatchingDiscriminator(nn.Module):
         halvings = int(math.log2(image_size // 4))
         channels = [3, *(width * min(2**i, _LARGEST_FACTOR) for i in range(halvings))]
         self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1))
-            for before, after in itertools.pairwise(channels)
+            nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in itertools.pairwise(channels)
+        )
+        self.normalisations = nn.ModuleList(
+            nn.GroupNorm(1, width) if i else nn.Identity() for i, width in enumerate(channels[1:])
         )
         self.standardised = Standardised(text_size)
-        self.text = spectral_norm(nn.Linear(text_size, condition_size))
-        self.joint = spectral_norm(nn.Conv2d(channels[-1] + 1 + condition_size, channels[-1], 1))
-        self.score = spectral_norm(nn.Conv2d(channels[-1], 1, 4))
+        self.text = nn.Linear(text_size, condition_size)
+        self.joint = nn.Conv2d(channels[-1] + 1 + condition_size, channels[-1], 1)
+        self.joint_normalisation = nn.GroupNorm(1, channels[-1])
+        self.score = nn.Conv2d(channels[-1], 1, 4)
 
     def look(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
         x = images
-        for layer in self.layers:
-            x = functional.leaky_relu(layer(x), 0.2)
+        for layer, normalisation in zip(self.layers, self.normalisations, strict=True):
+            x = functional.leaky_relu(normalisation(layer(x)), 0.2)
         return x
 
     def judge(self, features: Tensor, text: Tensor) -> Tensor:
@@ -114,8 +116,8 @@ class MatchingDiscriminator(nn.Module):
         told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
         variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
         variety = variety.expand(len(features), 1, *features.shape[2:])
-        joint = functional.leaky_relu(self.joint(torch.cat([features, variety, told], dim=1)), 0.2)
-        return self.score(joint).flatten().float()
+        joint = self.joint_normalisation(self.joint(torch.cat([features, variety, told], dim=1)))
+        return self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         """Pictures and embeddings to scores (B,)."""

@@ -1,4 +1,4 @@
-"""Our adversarial stage: one look at each picture, hinge loss, spectral normalisation, averaged weights."""
+"""Our adversarial stage: one look at each picture, hinge loss, normalised layers, averaged weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ImprovedGanStage:
             network.standardised.fit(self.captions.embeddings)  # type: ignore[union-attr]
             channels_last(network)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
-        betas = (0.0, 0.99)
+        betas = (0.5, 0.99)
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), gan.generator_rate, betas),
             "discriminator": torch.optim.Adam(self.discriminator.parameters(), gan.discriminator_rate, betas),
