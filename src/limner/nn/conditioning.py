@@ -32,7 +32,7 @@ class ConditioningAugmentation(nn.Module):
             outputs.
         deviation: what the second half is: log of the variance (PyTorch) or of the standard deviation (TensorFlow).
 
-    Source: StackGAN (Zhang et al., ICCV 2017), section 3.2, and its two official releases.
+    Source: the two official releases of StackGAN (Zhang et al., ICCV 2017).
     """
 
     def __init__(self, text_size: int, condition_size: int, *, activation: Activation = "relu",
@@ -60,7 +60,7 @@ class ConditioningAugmentation(nn.Module):
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence of N(mean, exp(log_variance)) from N(0, 1), the **mean** over rows and components.
 
-    Source: both official releases of StackGAN; the paper's own formula is the sum over components (C times as much).
+    Source: both official releases of StackGAN; the usual formula is the sum over components (C times as much).
     """
     return -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).mean()
 

@@ -40,7 +40,7 @@ class Networks:
     discriminator_width: int = 64
     """DF_DIM: channels of the first layer of both discriminators."""
     residual_blocks: int = 4
-    """Residual blocks of the refinement: in the paper 4 for 256 pixels, 2 for 128."""
+    """Residual blocks of the refinement: the programs' default is 4; the settings for COCO say 2."""
     augmentation: bool = True
     """Conditioning augmentation; without, the condition is the mean and there is no KL term."""
     condition_activation: Literal["relu", "leaky-relu"] = "relu"

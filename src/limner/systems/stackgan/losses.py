@@ -43,7 +43,7 @@ def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits) -> Discriminat
         wrong: logits (any number) of real pictures with other captions.
         fake: logits of painted pictures with the captions they were painted from.
 
-    Source: official releases; section 3.3 of the paper names the three kinds of pairs.
+    Source: the two official releases.
     """
     of_real, of_wrong = cross_entropy(real.matched, real=True), cross_entropy(wrong, real=False)
     of_fake = cross_entropy(fake.matched, real=False)
@@ -57,7 +57,7 @@ def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits) -> Discriminat
 def generator_loss(fake: Logits) -> Tensor:
     """Non-saturating generator loss, ``-log D``; the score of pictures alone is added where there is one.
 
-    Source: official releases; eq. 4 and 6 of the paper write the saturating ``log(1 - D)``.
+    Source: the two official releases; the published objective is the saturating ``log(1 - D)``.
     """
     loss = cross_entropy(fake.matched, real=True)
     return loss if fake.alone is None else loss + cross_entropy(fake.alone, real=True)

@@ -117,7 +117,7 @@ class RefinementGenerator(nn.Module):
         text_size, condition_size: lengths T and C.
         width: channels g of the first layer; the text joins at 4 g channels and a quarter of the sketch's side.
         sketch_size, image_size: sides, powers of two.
-        residual_blocks: R blocks behind the joint (4 in the paper for 256 pixels, 2 for 128).
+        residual_blocks: R blocks behind the joint.
         activation, deviation: of its own conditioning augmentation.
 
     The same in both releases.

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from tests.systems.gan_cls.small import Told, context, corpus
+from torch.nn import functional
+
+from limner.data.loader import Loader
+from limner.errors import LimnerError
+from limner.systems import get_system
+from limner.systems.stackgan.config import Networks, StackGanConfig
+from limner.systems.stackgan.networks import Discriminator, SketchGenerator
+from limner.systems.stackgan.presets import TENSORFLOW, debug_form, stackgan_birds, stackgan_coco, stackgan_debug
+from limner.systems.stackgan.stages import StackGanStage
+from limner.training.stage import Components, weights_of
+
+SYSTEM = get_system("stackgan")
+
+
+def _stage(name: str, config: StackGanConfig) -> StackGanStage:
+    text = SYSTEM.build_stage("text-encoder", config, corpus(), Components(), 0)
+    components = text.components(text.modules)
+    sketch = SYSTEM.build_stage("sketch", config, corpus(), components, 0)
+    if name == "sketch":
+        return sketch  # type: ignore[return-value]
+    return SYSTEM.build_stage(name, config, corpus(), components | sketch.components(sketch.modules), 0)  # type: ignore[return-value]
+
+
+def _step(stage: StackGanStage, told: Told) -> dict[str, torch.Tensor]:
+    return stage.step(Loader(corpus().split("train"), stage.plan, 0).batch(0), told)
+
+
+@pytest.mark.parametrize("name", ["sketch", "refinement"])
+def test_the_tensorflow_release_draws_noise_twice_and_looks_at_wrong_pictures(name: str) -> None:
+    stage = _stage(name, debug_form(stackgan_birds()))
+    assert stage.plan.wrong_images
+    assert stage.plan.captions_per_image == 4
+    told = Told(watched=dict(stage.modules))
+    losses = _step(stage, told)
+    twice = {"noise": (8, 4), "sketch": (8, 8)} | ({"refinement": (8, 8)} if name == "refinement" else {})
+    assert told.asked == {**twice, **{f"again/{purpose}": shape for purpose, shape in twice.items()}}
+    assert told.changed == [["discriminator"], [name]]
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_the_refinement_trains_against_two_scores_and_its_sketch_stays_in_training_mode() -> None:
+    stage = _stage("refinement", debug_form(stackgan_coco()))
+    assert stage.discriminator.score_alone is not None
+    before = weights_of(stage.sketch)
+    before = {key: value.clone() for key, value in before.items()}
+    _step(stage, Told())
+    changed = {key for key, value in weights_of(stage.sketch).items() if not torch.equal(value, before[key])}
+    assert changed == {key for key in before if "running" in key or "tracked" in key}
+    handed_on = stage.components(stage.modules).weights["sketch"]
+    assert all(torch.equal(handed_on[key], value) for key, value in weights_of(stage.sketch).items())
+
+
+def test_frozen_statistics_leave_the_sketch_as_it_was() -> None:
+    stage = _stage("refinement", stackgan_debug())
+    before = {key: value.clone() for key, value in weights_of(stage.sketch).items()}
+    _step(stage, Told())
+    assert all(torch.equal(value, before[key]) for key, value in weights_of(stage.sketch).items())
+
+
+def test_augmentation_is_drawn_for_everything_the_discriminator_sees() -> None:
+    told = Told()
+    _step(_stage("sketch", stackgan_debug()), told)
+    assert {purpose: told.asked[purpose] for purpose in ("real", "fake", "paint")} == dict.fromkeys(
+        ("real", "fake", "paint"), (8, 7))
+
+
+def test_wrong_captions_of_the_same_kind_count_nothing_where_they_are_left_out() -> None:
+    config = stackgan_debug()
+    config = replace(config, sketch=replace(config.sketch, augment=""))
+    batch = Loader(corpus().split("train"), _stage("sketch", config).plan, 0).batch(0)
+    batch.labels = torch.zeros(8, dtype=torch.int64)
+    losses = _stage("sketch", config).step(batch, Told())
+    assert losses["wrong"] == 0
+    counted = _stage("sketch", replace(config, sketch=replace(config.sketch, skip_own_class=False))).step(batch, Told())
+    assert counted["wrong"] > 0
+
+
+def test_without_augmentation_there_is_no_divergence() -> None:
+    config = debug_form(stackgan_coco())
+    losses = _step(_stage("sketch", replace(config, networks=replace(config.networks, augmentation=False))), Told())
+    assert "kl" not in losses
+
+
+def test_the_learning_rate_is_halved_after_as_many_epochs() -> None:
+    config = debug_form(stackgan_coco())
+    stage = _stage("sketch", replace(config, sketch=replace(config.sketch, halve_every=2)))
+    rates = []
+    for images_seen in (0, 47, 48, 96):  # an epoch is 24 pictures
+        _step(stage, Told(images_seen=images_seen))
+        rates.append([group["lr"] / 2e-4 for optimiser in stage.optimisers.values()
+                      for group in optimiser.param_groups])
+    assert rates == [[1, 1], [1, 1], [0.5, 0.5], [0.25, 0.25]]
+
+
+def test_samples_and_agreement_of_held_out_captions() -> None:
+    stage = _stage("refinement", stackgan_debug())
+    for module in stage.modules.values():
+        module.eval()
+    with torch.no_grad():
+        samples = stage.sample(context(), stage.modules)
+        assert samples.images.shape == (64, 64, 64, 3)
+        assert 0 <= stage.validate(context(), stage.modules)["agreement"] <= 1
+
+
+def test_the_tensorflow_sketch_layer_by_layer() -> None:
+    """The description of the release, written once more with plain functions."""
+    network = SketchGenerator(text_size=6, condition_size=3, noise_size=2, width=4, noise_first=False, residual=True,
+                              activation="leaky-relu", deviation="log-deviation").eval()
+    state = dict(network.named_parameters())
+    text, noise, eps = torch.randn(2, 6), torch.randn(2, 2), torch.randn(2, 3)
+
+    def norm(x: torch.Tensor, module: Any) -> torch.Tensor:
+        return functional.batch_norm(x, module.running_mean, module.running_var, module.weight, module.bias)
+
+    def block(x: torch.Tensor, module: Any) -> torch.Tensor:
+        y = functional.relu(norm(functional.conv2d(x, module.c1.weight), module.bn1))
+        y = functional.relu(norm(functional.conv2d(y, module.c2.weight, padding=1), module.bn2))
+        return functional.relu(x + norm(functional.conv2d(y, module.c3.weight, padding=1), module.bn3))
+
+    assert network.start_block.c1.weight.shape[:2] == (8, 32)
+    assert network.ups[0].block.c1.weight.shape[:2] == (4, 16)
+    assert [up.block is None for up in network.ups] == [False, True, True]
+    mean, log_deviation = functional.leaky_relu(
+        text @ state["augmentation.linear.weight"].T + state["augmentation.linear.bias"], 0.2).chunk(2, 1)
+    code = mean + log_deviation.exp() * eps
+    x = torch.cat([code, noise], 1) @ state["start.weight"].T + state["start.bias"]
+    x = block(norm(x, network.start_norm).view(2, 32, 4, 4), network.start_block)
+    for place, up in enumerate(network.ups):
+        x = norm(functional.conv2d(x.repeat_interleave(2, 2).repeat_interleave(2, 3), up.convolution.weight,
+                                   padding=1), up.norm)
+        x = block(x, up.block) if place == 0 else functional.relu(x)
+    x = functional.conv2d(x.repeat_interleave(2, 2).repeat_interleave(2, 3), state["to_rgb.weight"], padding=1)
+    painted, condition = network(text, noise, eps)
+    torch.testing.assert_close(painted, torch.tanh(x))
+    torch.testing.assert_close(condition.log_variance, 2 * log_deviation)
+
+
+@pytest.mark.parametrize(("size", "linear"), [(64, {1, 2}), (256, {6})])
+def test_the_tensorflow_discriminators_have_no_activation_before_the_bottleneck(size: int, linear: set[int]) -> None:
+    network = Discriminator(image_size=size, width=2, condition_size=3, text_size=6, joint_kernel=1, residual=True)
+    assert network._linear == linear
+    assert network.score.bias is None
+    assert network.score_alone is None
+    assert network.text.weight.shape == (3, 6)
+    assert network.joint[0].kernel_size == (1, 1)
+    assert [block[0].kernel_size for block in network.reductions] == ([(1, 1)] * 2 if size == 256 else [])
+
+
+def test_spectral_normalisation_leaves_no_batch_normalisation() -> None:
+    network = Discriminator(image_size=64, width=2, condition_size=3, unconditional=True, spectral=True)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    images, told = torch.randn(4, 3, 64, 64), torch.randn(4, 3)
+    network.eval()
+    together = network.judge(network.look(images), told)
+    alone = network.judge(network.look(images[:1]), told[:1])
+    torch.testing.assert_close(together[:1], alone)
+
+
+@pytest.mark.parametrize(("part", "changes", "words"), [
+    ("networks", {"image_size": 16}, "image_size must be above sketch_size"),
+    ("networks", {"sketch_size": 48}, "powers of two from 16 up, got 48"),
+    ("networks", {"generator_width": 1}, "leaves no channels"),
+    ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
+    ("networks", {"discriminator_residual": True}, "does not go with normalisation 'spectral'"),
+    ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
+    ("sketch", {"learning_rate": 0.0}, "learning_rate must be between"),
+    ("sketch", {"kl_weight": -1.0}, "kl_weight must be at least 0"),
+    ("sketch", {"augment": "rotation"}, "got rotation"),
+    ("sketch", {"frozen_statistics": True}, "set it in refinement"),
+    ("refinement", {"wrong": "image"}, "skip_own_class is about wrong captions"),
+])
+def test_a_bad_value_is_refused_before_any_work(part: str, changes: dict[str, Any], words: str) -> None:
+    config = stackgan_debug()
+    with pytest.raises(LimnerError, match=words):
+        replace(config, **{part: replace(getattr(config, part), **changes)})
+
+
+def test_the_defaults_are_the_pytorch_release_and_the_preset_the_other() -> None:
+    differ = {name for name, value in vars(TENSORFLOW).items() if value != getattr(Networks(), name)}
+    assert differ == {"condition_activation", "condition_deviation", "condition_noise", "noise_first",
+                      "sketch_residual", "discriminator_residual", "discriminator_reads", "joint_kernel",
+                      "unconditional"}
