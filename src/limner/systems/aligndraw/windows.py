@@ -15,6 +15,8 @@ Grid = Literal["paper", "official"]
 _EPSILON = 1e-4
 _LARGEST_LOGARITHM = 20.0
 """exp of it, 4.9e8, still leaves room in float32 for products of a few of them."""
+_SMALLEST_EXPONENT = -60.0
+"""exp of it, 9e-27, is as good as 0 beside the 1e-4; smaller ones give subnormal numbers, which are slow."""
 
 
 def bounded(logarithms: Tensor) -> Tensor:
@@ -78,7 +80,8 @@ def window(parameters: Tensor, *, size: int, count: int, grid: Grid = "paper") -
     filters = torch.arange(one, count + one, dtype=parameters.dtype, device=parameters.device) - middle - 0.5
     pixels = torch.arange(one, size + one, dtype=parameters.dtype, device=parameters.device)
     means = centre[:, :, None] + (stride * filters)[:, None]
-    banks = ((pixels - means[..., None]).square() * (-0.5 / variance)[:, :, None, None]).exp()
+    exponents = (pixels - means[..., None]).square() * (-0.5 / variance)[:, :, None, None]
+    banks = exponents.clamp(min=_SMALLEST_EXPONENT).exp()
     banks = banks / (banks.sum(-1, keepdim=True) + _EPSILON)
     columns, rows = banks.unbind(1)
     return Window(rows, columns, bounded(parameters[:, 4:5]).exp())
