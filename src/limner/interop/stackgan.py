@@ -12,8 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
+from limner.interop.char_cnn_rnn import import_char_cnn_rnn
 from limner.interop.torch_checkpoint import read_torch_checkpoint
+from limner.matching.config import MatchingConfig
+from limner.painting.painter import Painter
+from limner.systems.stackgan import SYSTEM
+from limner.systems.stackgan.config import EmbeddingFile, GanTraining, Networks, StackGanConfig
 from limner.systems.stackgan.networks import Discriminator, RefinementGenerator, SketchGenerator
+from limner.systems.stackgan.painter import StackGanPainter
+from limner.text.characters import CharacterTokeniser
+from limner.training.schedule import Schedule
+from limner.training.stage import Components
 
 Kind = Literal["sketch", "refinement", "discriminator"]
 _NETWORKS: dict[Kind, type[nn.Module]] = {"sketch": SketchGenerator, "refinement": RefinementGenerator,
@@ -87,10 +96,13 @@ def _network(kind: Kind, content: Mapping[str, Tensor], where: str) -> ImportedN
         state[ours] = value.float() if value.is_floating_point() else value
     try:
         settings = _SETTINGS[kind](state)
-    except (KeyError, IndexError, ValueError) as error:
+        with torch.device("meta"):
+            expected = _NETWORKS[kind](**settings).state_dict()
+    except KeyError as error:
         raise LimnerError(f"{where} is not an official StackGAN {kind}: it lacks {error}.") from None
-    with torch.device("meta"):
-        expected = _NETWORKS[kind](**settings).state_dict()
+    except (IndexError, ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
+        raise LimnerError(f"{where} is not an official StackGAN {kind}: its shapes make no such network "
+                          f"({error}).") from None
     for name, like in expected.items():
         if name.endswith("num_batches_tracked"):
             state.setdefault(name, torch.tensor(0))
@@ -161,3 +173,47 @@ def _discriminator_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 _SETTINGS = {"sketch": _sketch_settings, "refinement": _refinement_settings, "discriminator": _discriminator_settings}
+
+
+def import_painter(generator: Path, *, text_encoder: Path | None = None, name: str = "") -> Painter:
+    """A painter from the authors' files.
+
+    Args:
+        generator: ``netG_epoch_*.pth`` of Stage I or Stage II (PyTorch release).
+        text_encoder: the released char-CNN-RNN checkpoint that its captions were embedded with (``.t7``). Without it
+            the painter takes the input ``embedding`` in place of words.
+        name: of the painter; empty for that of the file.
+
+    Raises:
+        LimnerError: files of other networks, or an encoder whose embeddings have another length.
+    """
+    networks = import_stackgan(generator)
+    if "sketch" not in networks:
+        raise LimnerError(f"{generator} is a discriminator; a painter needs netG_*.pth.")
+    sizes = networks["sketch"].settings
+    refinement = networks["refinement"].settings if "refinement" in networks else {}
+    components = Components({kind: network.state for kind, network in networks.items()})
+    text: MatchingConfig | EmbeddingFile = EmbeddingFile(folder="", embedding=sizes["text_size"])
+    if text_encoder is None:
+        components.weights["caption_embeddings"] = {"embeddings": torch.zeros(0, sizes["text_size"])}
+        components.assets["captions"] = []
+    else:
+        imported = import_char_cnn_rnn(text_encoder)
+        if imported.config.embedding != sizes["text_size"]:
+            raise LimnerError(f"{text_encoder} makes embeddings of {imported.config.embedding} numbers; {generator} "
+                              f"takes {sizes['text_size']}.")
+        if imported.config.pattern.reads != "characters":
+            raise LimnerError(f"{text_encoder} reads words, whose numbers stand in no file of StackGAN; "
+                              "take a char-CNN-RNN.")
+        text = MatchingConfig(text=imported.config, schedule=Schedule(images=1))
+        components.weights["text_encoder"] = imported.state
+        components.assets["tokeniser"] = CharacterTokeniser(length=imported.config.length).to_json()
+    training = GanTraining(schedule=Schedule(images=1))
+    widths = {"image_size": refinement["image_size"], "residual_blocks": refinement["residual_blocks"]} \
+        if refinement else {}
+    config = StackGanConfig(
+        text=text, sketch=training, refinement=training,
+        networks=Networks(sketch_size=sizes["image_size"], condition_size=sizes["condition_size"],
+                          noise_size=sizes["noise_size"], generator_width=sizes["width"], **widths))
+    info = {"name": name or Path(generator).stem, "data": "the authors' checkpoint", "licence": None}
+    return Painter(SYSTEM, config, StackGanPainter(config, components), info=info)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
@@ -53,9 +54,12 @@ def build_discriminator(config: StackGanConfig, stage: StageName) -> Discriminat
 @torch.no_grad()
 def initialise(network: nn.Module, seed: int, purpose: str) -> None:
     """First weights of the PyTorch release, in place: convolutions and linear layers N(0, 0.02) with linear biases 0,
-    batch normalisation weight N(1, 0.02) and bias 0. Biases of convolutions keep torch's first values."""
+    batch normalisation weight N(1, 0.02) and bias 0. Biases of convolutions keep torch's first values, and so do the
+    weights of layers under spectral normalisation, whose size that takes away."""
     generator = torch_generator(seed, purpose)
     for module in network.modules():
+        if is_parametrized(module):
+            continue
         if isinstance(module, nn.Conv2d):
             module.weight.normal_(0.0, 0.02, generator=generator)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
