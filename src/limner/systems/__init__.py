@@ -9,6 +9,7 @@ from limner.systems.protocol import System
 
 _MODULES = {
     "aligndraw": "limner.systems.aligndraw",
+    "attngan": "limner.systems.attngan",
     "gan-cls": "limner.systems.gan_cls",
     "stackgan": "limner.systems.stackgan",
 }

@@ -1,0 +1,54 @@
+"""AttnGAN: every region looks up its own words (Xu et al., CVPR 2018)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limner.errors import LimnerError
+from limner.systems.attngan.config import AttnGanConfig
+from limner.systems.attngan.presets import PRESETS, debug_form
+from limner.systems.protocol import System
+
+if TYPE_CHECKING:
+    from limner.data.pictures import Corpus
+    from limner.systems.attngan.painter import AttnGanPainter
+    from limner.training.stage import Components, Stage
+
+_STAGES = ("damsm", "gan")
+
+
+def stage_names(config: AttnGanConfig) -> tuple[str, ...]:
+    """damsm, gan."""
+    return _STAGES
+
+
+def build_stage(name: str, config: AttnGanConfig, corpus: Corpus, components: Components, seed: int) -> Stage:
+    """A stage with fresh networks. Raises LimnerError for a name that is none of ``stage_names``."""
+    if name == "damsm":
+        from limner.matching.damsm.stage import DamsmStage
+
+        return DamsmStage(config.damsm, corpus, seed)
+    if name == "gan":
+        from limner.systems.attngan.stage import AttnGanStage
+
+        return AttnGanStage(config, corpus, components, seed)
+    raise LimnerError(f"AttnGAN has no stage {name!r}; it has {', '.join(_STAGES)}.")
+
+
+def build_painter(config: AttnGanConfig, components: Components) -> AttnGanPainter:
+    """The painter of trained components."""
+    from limner.systems.attngan.painter import AttnGanPainter
+
+    return AttnGanPainter(config, components)
+
+
+SYSTEM = System(
+    name="attngan",
+    title="AttnGAN with DAMSM: every region looks up its own words (Xu et al. 2018)",
+    config_type=AttnGanConfig,
+    presets=PRESETS,
+    stage_names=stage_names,
+    build_stage=build_stage,
+    build_painter=build_painter,
+    debug=debug_form,
+)

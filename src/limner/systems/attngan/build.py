@@ -1,0 +1,14 @@
+"""From a configuration to the generator that a painter needs."""
+
+from __future__ import annotations
+
+from limner.systems.attngan.config import AttnGanConfig
+from limner.systems.attngan.networks import Generator
+
+
+def build_generator(config: AttnGanConfig) -> Generator:
+    """The generator of a configuration, with torch's first weights."""
+    gan = config.gan
+    return Generator(sides=gan.sides, text_size=config.damsm.embedding, noise_size=gan.noise_size,
+                     condition_size=gan.condition_size, width=gan.generator_width,
+                     residual_blocks=gan.residual_blocks, one_image=gan.dcgan, official_mask=gan.official_mask)

@@ -1,0 +1,110 @@
+"""Configurations of AttnGAN, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from limner.errors import LimnerError
+from limner.matching.damsm.config import DamsmConfig
+from limner.training.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """The adversarial stage. The defaults are the authors' values for birds; what is not theirs is off."""
+
+    schedule: Schedule
+    """How long, and the half-life of the averaged generator."""
+    stages: int = 3
+    """Sizes that are painted, each twice the one before: 1 to 3."""
+    base_size: int = 64
+    """Side of the smallest pictures: a power of two from 8 up."""
+    noise_size: int = 100
+    """Length of the noise vector."""
+    condition_size: int = 100
+    """Length of the condition that the caption's vector becomes."""
+    generator_width: int = 32
+    """ngf: channels of the generator's maps at every painted size."""
+    discriminator_width: int = 64
+    """ndf: channels of the discriminators' first layer."""
+    residual_blocks: int = 2
+    """Of every refining stage of the generator."""
+    dcgan: bool = False
+    """The DCGAN form: one picture, of the largest size, and a discriminator without the unconditional head."""
+    matching_weight: float = 5.0
+    """lambda: weight of DAMSM's losses on the largest pictures."""
+    length: int = 18
+    """Words of a caption in training; of a longer one a random choice, in order, is taken."""
+    official_mask: bool = False
+    """Mask the words as the authors' code does: wrongly for captions of different length in a batch (see
+    ``WordAttention``). All published weights were trained so."""
+    average_buffers: bool = True
+    """Paint with averaged statistics of batch normalisation beside the averaged weights; the authors' code pairs the
+    averaged weights with the latest statistics."""
+    wrong_pairs: Literal["next", "others"] = "others"
+    """Captions of the wrong pairs: ``next`` (the next row's, B - 1 pairs, as the authors' code) or ``others`` (the next
+    row's where it is of another class, or another picture if there are no labels)."""
+    spectral: bool = False
+    """Spectral normalisation in the discriminators in place of batch normalisation."""
+    augment: str = ""
+    """Differentiable augmentation of all that the discriminators see: a comma-separated choice of color, translation,
+    cutout; empty for none. A picture is changed alike at all its sizes."""
+    batch_size: int = 20
+    """Pictures in a batch."""
+    generator_rate: float = 2e-4
+    """Learning rate of the generator's Adam (0.5, 0.999)."""
+    discriminator_rate: float = 2e-4
+    """Learning rate of each discriminator's Adam (0.5, 0.999)."""
+    scale_size: int = 0
+    """Side from which random crops are taken; 0: none."""
+    flip: bool = False
+    """Mirror pictures at random (not where captions speak of left and right)."""
+
+    def __post_init__(self) -> None:
+        for name in ("noise_size", "condition_size", "generator_width", "discriminator_width", "length"):
+            if getattr(self, name) < 1:
+                raise LimnerError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 1 <= self.stages <= 3 or self.residual_blocks < 0:
+            raise LimnerError(f"stages must be 1, 2 or 3 and residual_blocks at least 0, got {self.stages} and "
+                              f"{self.residual_blocks}.")
+        if self.base_size < 8 or self.base_size & (self.base_size - 1):
+            raise LimnerError(f"base_size must be a power of two from 8 up, got {self.base_size}.")
+        if self.scale_size and self.scale_size < self.image_size:
+            raise LimnerError(f"scale_size must be 0 (no crop) or at least {self.image_size}, got {self.scale_size}.")
+        if self.batch_size < 2:
+            raise LimnerError(f"matching contrasts the rows of a batch: batch_size must be at least 2, "
+                              f"got {self.batch_size}.")
+        if self.matching_weight < 0:
+            raise LimnerError(f"matching_weight must be at least 0, got {self.matching_weight}.")
+        for name in ("generator_rate", "discriminator_rate"):
+            if not 0 < getattr(self, name) < 1:
+                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
+        unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
+        if unknown:
+            raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of the generator's pictures, from the smallest."""
+        return tuple(self.base_size << i for i in range(self.stages))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the largest pictures."""
+        return self.sides[-1]
+
+    @property
+    def painted_sides(self) -> tuple[int, ...]:
+        """Sides that have a head and a discriminator."""
+        return self.sides[-1:] if self.dcgan else self.sides
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttnGanConfig:
+    """AttnGAN: DAMSM, then the adversarial stage with its help."""
+
+    damsm: DamsmConfig
+    """The matching model."""
+    gan: GanConfig
+    """The adversarial stage."""

@@ -1,0 +1,269 @@
+"""The networks of AttnGAN: a generator that grows a picture in up to three sizes, and a discriminator for each.
+
+Source: Xu et al., "AttnGAN: Fine-Grained Text to Image Generation with Attentional Generative Adversarial Networks",
+CVPR 2018, section 3.1, and the released code, whose weights fit (``limner.interop.attngan`` knows the names).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from limner.nn.conditioning import Condition, ConditioningAugmentation
+
+FIRST_SIDE = 4
+
+
+class Normalised(nn.Module):
+    """A convolution without bias and its batch normalisation."""
+
+    def __init__(self, before: int, after: int, *, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, after, kernel, stride=stride, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, H', W')."""
+        return self.norm(self.convolution(x))
+
+
+class UpBlock(nn.Module):
+    """Doubles the side: nearest neighbours, convolution, gated linear unit."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.layer = Normalised(before, 2 * after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, 2H, 2W)."""
+        return functional.glu(self.layer(functional.interpolate(x, scale_factor=2)), dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """Adds what two convolutions find; no activation follows the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gated = Normalised(channels, 2 * channels)
+        self.plain = Normalised(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
+        return x + self.plain(functional.glu(self.gated(x), dim=1))
+
+
+class WordAttention(nn.Module):
+    """Every place of a map looks up the words that matter to it (F_attn; section 3.1).
+
+    The words are projected to the channels of the map; a place's shares of the words are the softmax of the plain dot
+    products.
+    """
+
+    def __init__(self, channels: int, word_size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(word_size, channels, bias=False)
+
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, official_mask: bool = False
+                ) -> tuple[Tensor, Tensor]:
+        """Looks the words up.
+
+        Args:
+            x: (B, C, H, W).
+            words: (B, D, T), zero where there is no word.
+            padding: bool (B, T), true there.
+            official_mask: as the authors' code does, which lays the masks out in another order than the places: place
+                number r of the whole batch gets the mask of caption r modulo B. With one caption, or captions of equal
+                length, the two agree. All published weights were trained so.
+
+        Returns:
+            Contexts (B, C, H, W) and shares (B, T, H, W), which sum to 1 over the words.
+        """
+        rows, _, height, width = x.shape
+        keys = self.project(words.transpose(1, 2))
+        places = x.flatten(2).transpose(1, 2)
+        hidden = padding[:, None]
+        if official_mask:
+            order = torch.arange(rows * height * width, device=x.device) % rows
+            hidden = padding[order.view(rows, height * width)]
+        logits = (places @ keys.transpose(1, 2)).float().masked_fill(hidden, -torch.inf)
+        shares = logits.softmax(dim=2)
+        contexts = (shares.to(keys.dtype) @ keys).transpose(1, 2).unflatten(2, (height, width))
+        return contexts, shares.transpose(1, 2).unflatten(2, (height, width))
+
+
+class FirstStage(nn.Module):
+    """Condition and noise, in that order, to the first map."""
+
+    def __init__(self, inputs: int, *, width: int, side: int) -> None:
+        super().__init__()
+        doublings = int(math.log2(side / FIRST_SIDE))
+        channels = [width << (doublings - i) for i in range(doublings + 1)]
+        outputs = 2 * channels[0] * FIRST_SIDE**2
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+        self.ups = nn.Sequential(*itertools.starmap(UpBlock, itertools.pairwise(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, width, side, side)."""
+        x = functional.glu(self.norm(self.linear(x)), dim=1).unflatten(1, (-1, FIRST_SIDE, FIRST_SIDE))
+        return self.ups(x.contiguous(memory_format=torch.channels_last))
+
+
+class RefiningStage(nn.Module):
+    """A map and the words to a map of twice the side."""
+
+    def __init__(self, *, width: int, word_size: int, residual_blocks: int) -> None:
+        super().__init__()
+        self.attention = WordAttention(width, word_size)
+        self.residuals = nn.Sequential(*(ResidualBlock(2 * width) for _ in range(residual_blocks)))
+        self.up = UpBlock(2 * width, width)
+
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, official_mask: bool) -> tuple[Tensor, Tensor]:
+        """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
+        contexts, shares = self.attention(x, words, padding, official_mask=official_mask)
+        joined = torch.cat([x, contexts.to(x.dtype)], dim=1)
+        return self.up(self.residuals(joined)), shares
+
+
+class Painted(NamedTuple):
+    """What the generator makes."""
+
+    images: list[Tensor]
+    """(B, 3, S, S) in -1..1, from the smallest to the largest; of the DCGAN form only the largest."""
+    shares: list[Tensor]
+    """(B, T, S, S) of every refining stage: each place's shares of the words, at the side of the map they refine."""
+    condition: Condition
+
+
+class Generator(nn.Module):
+    """Noise and a caption to pictures.
+
+    Args:
+        sides: sides of the pictures, each twice the one before; the first a power of two from 8 up.
+        text_size: length D of the vectors of captions and words.
+        noise_size, condition_size: lengths of the noise and of the condition.
+        width: ngf, the channels of every stage's map.
+        residual_blocks: of every refining stage.
+        one_image: the DCGAN form, which has one head, on the last map.
+        official_mask: see ``WordAttention``.
+    """
+
+    def __init__(self, *, sides: tuple[int, ...], text_size: int, noise_size: int, condition_size: int, width: int,
+                 residual_blocks: int, one_image: bool = False, official_mask: bool = False) -> None:
+        super().__init__()
+        self.official_mask = official_mask
+        self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu")
+        self.first = FirstStage(condition_size + noise_size, width=width, side=sides[0])
+        self.refining = nn.ModuleList(
+            RefiningStage(width=width, word_size=text_size, residual_blocks=residual_blocks) for _ in sides[1:]
+        )
+        heads = 1 if one_image else len(sides)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1, bias=False) for _ in range(heads))
+
+    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
+                ) -> Painted:
+        """Paints.
+
+        Args:
+            noise: (B, noise_size).
+            condition_noise: (B, condition_size) for the condition's sample; without it, its mean. The authors' code
+                draws it when it paints too, not only in training.
+            sentences: (B, D). ``words``: (B, D, T). ``padding``: bool (B, T), true where there is no word.
+        """
+        condition = self.conditioning(sentences, condition_noise)
+        maps = [self.first(torch.cat([condition.code, noise], dim=1))]
+        shares = []
+        for stage in self.refining:
+            x, share = stage(maps[-1], words, padding, official_mask=self.official_mask)
+            maps.append(x)
+            shares.append(share)
+        images = [torch.tanh(head(x)) for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
+        return Painted(images, shares, condition)
+
+
+class Down(nn.Module):
+    """A convolution, batch normalisation where there is any, leaky ReLU."""
+
+    def __init__(self, before: int, after: int, *, kernel: int, norm: bool, spectral: bool) -> None:
+        super().__init__()
+        layer = nn.Conv2d(before, after, kernel, stride=kernel // 2, padding=1, bias=False)
+        self.convolution = spectral_norm(layer) if spectral else layer
+        self.norm = nn.BatchNorm2d(after) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3."""
+        return functional.leaky_relu(self.norm(self.convolution(x)), 0.2)
+
+
+class Discriminator(nn.Module):
+    """A picture, and a caption where one is given, to logits: real, or not.
+
+    Strided 4x4 convolutions take a picture down to 4x4 while the channels double; 3x3 convolutions bring them back to
+    8 times the width. The authors' networks end in a sigmoid; here it belongs to the losses.
+
+    Args:
+        side: of the pictures: a power of two from 8 up.
+        text_size: length D of the captions' vectors. width: ndf, the channels of the first layer.
+        unconditional: also a head that judges the picture alone; the DCGAN form has none.
+        spectral: spectral normalisation of every convolution in place of batch normalisation (not in the paper).
+    """
+
+    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, spectral: bool = False
+                 ) -> None:
+        super().__init__()
+        halvings = int(math.log2(side / FIRST_SIDE))
+        channels = [3, *(width << i for i in range(halvings))]
+        code = min(8 * width, channels[-1])
+        self.downs = nn.Sequential(*(
+            Down(before, after, kernel=4, norm=i > 0 and not spectral, spectral=spectral)
+            for i, (before, after) in enumerate(itertools.pairwise(channels))
+        ))
+        back = [channels[-1] >> i for i in range(int(math.log2(channels[-1] // code)) + 1)]
+        self.backs = nn.Sequential(*(Down(before, after, kernel=3, norm=not spectral, spectral=spectral)
+                                     for before, after in itertools.pairwise(back)))
+        self.joint = Down(code + text_size, code, kernel=3, norm=not spectral, spectral=spectral)
+        self.conditional = _score(code, spectral)
+        self.unconditional = _score(code, spectral) if unconditional else None
+
+    def look(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, side, side) to features (B, F, 4, 4)."""
+        return self.backs(self.downs(images))
+
+    def judge(self, features: Tensor, sentences: Tensor) -> Tensor:
+        """Features and captions (B, D) to logits (B,): the picture is real and the caption its own."""
+        text = sentences.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        return self.conditional(self.joint(torch.cat([features, text], dim=1))).flatten()
+
+    def judge_alone(self, features: Tensor) -> Tensor | None:
+        """Features to logits (B,): the picture is real; None without that head."""
+        return None if self.unconditional is None else self.unconditional(features).flatten()
+
+
+def _score(channels: int, spectral: bool) -> nn.Module:
+    layer = nn.Conv2d(channels, 1, FIRST_SIDE, stride=FIRST_SIDE)
+    return spectral_norm(layer) if spectral else layer
+
+
+@torch.no_grad()
+def initialise_attngan(network: nn.Module, generator: torch.Generator) -> None:
+    """Draws the first weights of a generator or discriminator in place.
+
+    Convolutions and linear layers: orthogonal; biases of linear layers 0, of convolutions torch's default. Batch
+    normalisation: weight N(1, 0.02), bias 0. The attention's projection is a 1x1 convolution in the authors' code and
+    treated alike. Source: the released code.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            weight = module.parametrizations.weight.original if hasattr(module, "parametrizations") else module.weight
+            nn.init.orthogonal_(weight, generator=generator)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.weight.normal_(1.0, 0.02, generator=generator)
+            module.bias.zero_()

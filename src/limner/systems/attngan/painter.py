@@ -1,0 +1,115 @@
+"""A trained AttnGAN ready to paint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.data.batch import as_uint8
+from limner.matching.damsm.scorer import load_word_encoder
+from limner.matching.damsm.text_encoder import padding_of
+from limner.nn.layout import channels_last
+from limner.randomness import normal
+from limner.systems.attngan.build import build_generator
+from limner.systems.attngan.config import AttnGanConfig
+from limner.systems.protocol import Picture, Request
+from limner.systems.rows import paint_in_rows
+from limner.training.stage import Components, weights_of
+
+LONGEST = 64
+"""Words of a caption that are read. Every caption is filled up to so many steps, so that a picture's bits depend on its
+own caption alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class WordMaps:
+    """Where in a map every word of a caption was looked up."""
+
+    words: tuple[str, ...]
+    """The words that the painter knows, in order."""
+    maps: np.ndarray
+    """float32 (words, S, S): at every place the shares of the words, which sum to 1 over the words. With the authors'
+    mask, too, for a picture is then painted as if it were alone."""
+
+
+class AttnGanPainter:
+    """Caption to vectors of words and sentence, and in one forward pass to pictures of growing size.
+
+    ``Picture.stages`` holds the smaller pictures by their side ("64"), and ``extras["attention"]`` the ``WordMaps`` of
+    every refinement by the side of the picture that it led to ("128").
+    """
+
+    def __init__(self, config: AttnGanConfig, components: Components) -> None:
+        self.config = config
+        self.text_encoder, self.vocabulary = load_word_encoder(config.damsm, components)
+        self.generator = build_generator(config)
+        self.generator.load_state_dict(components.weights["generator"])
+        # the authors' mask differs from the right one only where captions of different length share a batch
+        self.generator.official_mask = False
+        channels_last(self.generator).eval().requires_grad_(False)
+        self.device = torch.device("cpu")
+
+    def paint(self, requests: Sequence[Request]) -> list[Picture]:
+        """uint8 pictures, with their stages and attention."""
+        return paint_in_rows(requests, self._paint_rows)
+
+    def stream(self, request: Request) -> Iterator[Picture]:
+        """The picture at every size, the smallest first, and at last with everything."""
+        picture = self.paint([request])[0]
+        for image in picture.stages.values():
+            yield Picture(image)
+        yield picture
+
+    @torch.inference_mode()
+    def _paint_rows(self, requests: Sequence[Request]) -> list[Picture]:
+        read = {caption: self._read(caption) for caption in {request.caption for request in requests}}
+        sentences, words, padding = (torch.stack(parts) for parts in
+                                     zip(*(read[request.caption] for request in requests), strict=True))
+        gan = self.config.gan
+        noise, condition_noise = (
+            torch.stack([normal(request.seed, purpose, request.index, shape=(size,)) for request in requests])
+            for purpose, size in (("noise", gan.noise_size), ("condition", gan.condition_size))
+        )
+        painted = self.generator(noise.to(self.device), condition_noise.to(self.device), sentences, words, padding)
+        images = [as_uint8(image).permute(0, 2, 3, 1).cpu().numpy() for image in painted.images]
+        shares = [share.float().cpu().numpy() for share in painted.shares]
+        return [self._picture(request.caption, [np.ascontiguousarray(image[row]) for image in images],
+                              [share[row] for share in shares]) for row, request in enumerate(requests)]
+
+    def _picture(self, caption: str, images: list[np.ndarray], shares: list[np.ndarray]) -> Picture:
+        known = tuple(self.vocabulary.known(caption)[:LONGEST])
+        attention = {str(side): WordMaps(known, share[: len(known)].copy())
+                     for side, share in zip(self.config.gan.sides[1:], shares, strict=True)}
+        stages = {str(len(image)): image for image in images[:-1]}
+        return Picture(images[-1], stages=stages, extras={"attention": attention} if attention else {})
+
+    def _read(self, caption: str) -> tuple[Tensor, Tensor, Tensor]:
+        """A caption alone (so that its bits do not depend on others): (D,), (D, LONGEST), bool (LONGEST,)."""
+        indices = self.vocabulary.read(caption)[:LONGEST] or [0]
+        tokens = torch.tensor([indices + [0] * (LONGEST - len(indices))])
+        lengths = torch.tensor([len(indices)])
+        words, sentences = self.text_encoder(tokens.to(self.device), lengths)
+        return sentences[0], words[0], padding_of(lengths, LONGEST)[0].to(self.device)
+
+    def warnings(self, request: Request) -> list[str]:
+        found = []
+        unknown = self.vocabulary.unknown(request.caption)
+        if unknown:
+            found.append(f"unknown words, left out: {', '.join(map(repr, dict.fromkeys(unknown)))}")
+        if len(self.vocabulary.read(request.caption)) > LONGEST:
+            found.append(f"the caption is longer than {LONGEST} words; its end is left out")
+        return found
+
+    def components(self) -> Components:
+        return Components({"text_encoder": weights_of(self.text_encoder), "generator": weights_of(self.generator)},
+                          {"vocabulary": self.vocabulary.to_json()})
+
+    def to(self, device: torch.device) -> AttnGanPainter:
+        self.device = device
+        self.text_encoder.to(device)
+        self.generator.to(device)
+        return self

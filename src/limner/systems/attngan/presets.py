@@ -1,0 +1,116 @@
+"""The presets of AttnGAN: complete configurations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
+from limner.systems.attngan.config import AttnGanConfig, GanConfig
+from limner.training.schedule import Schedule
+
+_BIRD_IMAGES, _COCO_IMAGES = 8_855, 82_783
+
+
+def _official(images: int, *, length: int, flip: bool = True, epochs: int) -> DamsmConfig:
+    """DAMSM as the authors' files train it."""
+    return DamsmConfig(
+        schedule=Schedule(images=epochs * images, tick=5 * images),
+        text=DamsmText(length=length, ascii=True, all_splits=True),
+        image=DamsmImage(architecture="inception", align_corners=True),
+        image_size=299, scale_size=355, flip=flip, batch_size=48, recipe="paper",
+    )
+
+
+def _official_schedule(images: int, *, epochs: int, batch_size: int) -> Schedule:
+    """The weights' average keeps 0.999 of itself at every step, from the first on."""
+    return Schedule(images=epochs * images, tick=5 * images, average_half_life=round(692.8 * batch_size),
+                    average_warmup=1e9)
+
+
+def attngan_birds() -> AttnGanConfig:
+    """AttnGAN on birds as the authors' files train it: 64, 128 and 256 px, ngf 32, ndf 64, lambda 5, 600 epochs."""
+    return AttnGanConfig(
+        damsm=_official(_BIRD_IMAGES, length=18, epochs=200),
+        gan=GanConfig(schedule=_official_schedule(_BIRD_IMAGES, epochs=600, batch_size=20), scale_size=304, flip=True,
+                      official_mask=True, average_buffers=False, wrong_pairs="next"),
+    )
+
+
+def attngan_coco() -> AttnGanConfig:
+    """AttnGAN on COCO as the authors' files train it: ngf 48, ndf 96, three residual blocks, lambda 50, 120 epochs."""
+    return AttnGanConfig(
+        damsm=_official(_COCO_IMAGES, length=15, epochs=100),
+        gan=GanConfig(schedule=_official_schedule(_COCO_IMAGES, epochs=120, batch_size=14), scale_size=304, flip=True,
+                      batch_size=14, generator_width=48, discriminator_width=96, residual_blocks=3, length=12,
+                      matching_weight=50.0, official_mask=True, average_buffers=False, wrong_pairs="next"),
+    )
+
+
+def attngan_birds_64() -> AttnGanConfig:
+    """AttnGAN for small machines and pictures of one's own: 32 and 64 px, small image encoder, spectral normalisation,
+    right mask, averaged statistics, differentiable augmentation."""
+    return AttnGanConfig(
+        damsm=DamsmConfig(schedule=Schedule(images=1_000_000, tick=50_000, best="r_precision"),
+                          text=DamsmText(word_size=128, min_count=2), scale_size=72, flip=True, learning_rate=1e-3),
+        gan=GanConfig(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), stages=2,
+                      base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True, spectral=True,
+                      augment="color,translation,cutout", discriminator_rate=4e-4),
+    )
+
+
+def attngan_shapes() -> AttnGanConfig:
+    """AttnGAN on the data set shapes: as attngan-birds-64, without mirroring, cropping and augmentation."""
+    birds = attngan_birds_64()
+    return AttnGanConfig(
+        damsm=replace(birds.damsm, schedule=Schedule(images=400_000, tick=20_000, best="r_precision"), scale_size=0,
+                      flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
+                      mask_classes=False),
+        gan=replace(birds.gan, schedule=Schedule(images=640_000, tick=20_000, average_half_life=10_000), scale_size=0,
+                    flip=False, augment="", length=30, discriminator_width=32),
+    )
+
+
+def attngan_debug() -> AttnGanConfig:
+    """The smallest form that runs through both stages, in seconds."""
+    return debug_form(attngan_shapes())
+
+
+def attngan_paper_debug() -> AttnGanConfig:
+    """The authors' structure, tiny, with the small image encoder in place of Inception-v3."""
+    return debug_form(attngan_birds())
+
+
+def debug_form(config: AttnGanConfig) -> AttnGanConfig:
+    """The same structure with tiny networks and schedules and 64 px. The small image encoder takes the place of
+    Inception-v3, whose weights nobody needs for a trial."""
+    damsm = replace(
+        config.damsm, schedule=_debug_schedule(config.damsm.schedule), embedding=16, batch_size=8, image_size=64,
+        scale_size=_debug_scale(config.damsm.scale_size), text=replace(config.damsm.text, word_size=8),
+        image=DamsmImage(width=4),
+    )
+    gan = replace(
+        config.gan, schedule=_debug_schedule(config.gan.schedule), base_size=128 >> config.gan.stages, noise_size=4,
+        condition_size=4, generator_width=4, discriminator_width=4, batch_size=8,
+        residual_blocks=min(1, config.gan.residual_blocks), scale_size=_debug_scale(config.gan.scale_size),
+    )
+    return AttnGanConfig(damsm=damsm, gan=gan)
+
+
+def _debug_schedule(schedule: Schedule) -> Schedule:
+    return replace(schedule, images=48, tick=24, average_half_life=min(schedule.average_half_life, 24))
+
+
+def _debug_scale(scale_size: int) -> int:
+    return 72 if scale_size else 0
+
+
+PRESETS: dict[str, Callable[[], AttnGanConfig]] = {
+    "attngan-birds-64": attngan_birds_64,
+    "attngan-birds": attngan_birds,
+    "attngan-coco": attngan_coco,
+    "attngan-shapes": attngan_shapes,
+    "attngan-debug": attngan_debug,
+    "attngan-paper-debug": attngan_paper_debug,
+}
+"""Name -> configuration; the first is the default of the system."""

@@ -1,0 +1,202 @@
+"""The adversarial stage of AttnGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from limner.data.batch import Batch, BatchPlan, as_float, as_uint8
+from limner.data.pictures import Corpus
+from limner.matching.damsm.losses import matching_losses
+from limner.matching.damsm.retrieval import r_precision
+from limner.matching.damsm.scorer import DamsmScorer
+from limner.matching.damsm.stage import CaptionTable
+from limner.matching.damsm.text_encoder import padding_of
+from limner.nn.augmentation import augment
+from limner.nn.conditioning import kl_divergence
+from limner.nn.layout import channels_last
+from limner.randomness import normal, torch_generator
+from limner.systems.attngan.build import build_generator
+from limner.systems.attngan.config import AttnGanConfig
+from limner.systems.attngan.losses import adversarial_loss, discriminator_loss
+from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
+from limner.systems.captions import held_out_pictures
+from limner.training.schedule import Schedule
+from limner.training.stage import Components, Samples, StepContext, weights_of
+
+_ROWS, _COLUMNS = 8, 8
+_JUDGED, _CANDIDATES = 256, 32
+_CHUNK = 32
+
+
+class _Read(NamedTuple):
+    """Captions as the text encoder reads them."""
+
+    sentences: Tensor
+    words: Tensor
+    padding: Tensor
+
+
+class AttnGanStage:
+    """One step: paint once, train each discriminator on its size, then the generator against all of them and DAMSM.
+
+    Rows are sorted by falling number of words, as in the authors' code: their wrong pairs and their mask depend on it.
+    """
+
+    averaged = ("generator",)
+
+    def __init__(self, config: AttnGanConfig, corpus: Corpus, components: Components, seed: int) -> None:
+        self.config, self.gan = config, config.gan
+        self.scorer = DamsmScorer(config.damsm, components, name="this run's own")
+        self.pictures = corpus.split("train")
+        self.captions = CaptionTable(self.scorer.vocabulary, self.pictures.captions, length=self.gan.length)
+        held_out = held_out_pictures(corpus)
+        chosen = np.unique(np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int))
+        self._shown = [held_out.captions_of(int(index))[0] for index in chosen]
+        self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
+        if len(np.unique(self._kinds)) < 2:
+            self._kinds = chosen
+        self.generator = build_generator(config)
+        self.discriminators = {
+            f"discriminator{side}": Discriminator(
+                side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
+                unconditional=not self.gan.dcgan, spectral=self.gan.spectral)
+            for side in self.gan.painted_sides
+        }
+        self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        for name, network in self.modules.items():
+            initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
+            channels_last(network)
+            rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
+            self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, 0.999), fused=True)
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.gan.schedule
+
+    @property
+    def plan(self) -> BatchPlan:
+        return BatchPlan(batch_size=self.gan.batch_size, image_size=self.gan.image_size,
+                         scale_size=self.gan.scale_size, flip=self.gan.flip)
+
+    def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        tokens, lengths = self.captions.take(batch.captions, context)
+        lengths, order = lengths.sort(descending=True, stable=True)
+        tokens, images = tokens[order.to(tokens.device)], batch.images[order.to(batch.images.device)]
+        kinds = batch.indices if batch.labels is None else batch.labels
+        kinds = kinds[order.to(kinds.device)]
+        text = self._read(tokens, lengths, context.device)
+        noise = context.normal("noise", len(tokens), self.gan.noise_size)
+        condition_noise = context.normal("condition", len(tokens), self.gan.condition_size)
+        with context.autocast():
+            painted = self.generator(noise, condition_noise, *text)
+        reals = pyramid(images, self.gan.painted_sides)
+        losses = self._train_discriminators(reals, painted, text.sentences, kinds, context)
+        losses |= self._train_generator(painted, text, None if batch.labels is None else kinds, context)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:
+        with torch.no_grad():
+            words, sentences = self.scorer.to(device).text_encoder(tokens, lengths)
+        return _Read(sentences, words, padding_of(lengths, tokens.shape[1]).to(device))
+
+    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, kinds: Tensor,
+                              context: StepContext) -> dict[str, Tensor]:
+        differs = (kinds != kinds.roll(-1, 0)).float() if self.gan.wrong_pairs == "others" else None
+        losses: dict[str, Tensor] = {}
+        for (name, discriminator), real, fake in zip(self.discriminators.items(), reals, painted.images, strict=True):
+            with context.autocast():
+                loss = discriminator_loss(discriminator, self._seen(real, "real", context),
+                                          self._seen(fake.detach(), "fake", context), sentences, differs=differs)
+            context.update(self.optimisers[name], loss.total)
+            losses[name] = loss.total
+        return losses
+
+    def _train_generator(self, painted: Painted, text: _Read, labels: Tensor | None, context: StepContext
+                         ) -> dict[str, Tensor]:
+        """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
+        parts: dict[str, Tensor] = {}
+        adversarial = []
+        for discriminator, fake in zip(self.discriminators.values(), painted.images, strict=True):
+            discriminator.requires_grad_(False)
+            with context.autocast():
+                adversarial.append(adversarial_loss(discriminator, self._seen(fake, "paint", context), text.sentences))
+        parts["adversarial"] = torch.stack(adversarial).sum()
+        parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
+        loss = parts["adversarial"] + parts["kl"]
+        if self.gan.matching_weight:
+            with context.autocast():
+                regions, vectors = self.scorer.image_encoder(painted.images[-1])
+            matching = matching_losses(text.words, text.sentences, text.padding, regions.float(), vectors.float(),
+                                       sharpness=self.config.damsm.sharpness,
+                                       labels=labels if self.config.damsm.mask_classes else None)
+            parts["matching"] = matching.total
+            loss = loss + self.gan.matching_weight * matching.total
+        context.update(self.optimisers["generator"], loss)
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(True)
+        return {"generator": loss, **parts}
+
+    def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+        if not self.gan.augment:
+            return images
+        return augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
+
+    def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples:
+        """Held-out captions with fixed noise, the same in a column."""
+        rows = np.linspace(0, len(self._shown) - 1, min(_ROWS, len(self._shown))).astype(int)
+        captions = [self._shown[row] for row in rows]
+        numbers = np.tile(np.arange(_COLUMNS), len(captions))
+        told = [caption for caption in captions for _ in range(_COLUMNS)]
+        return Samples(self._painted(modules, told, numbers, "sample", context), captions)
+
+    def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+        """``r_precision``: of paintings of at most 256 held-out captions, among 32 candidates, judged by this run's own
+        DAMSM. It serves to follow a training, not to compare systems: the generator is trained to please this judge."""
+        images = self._painted(modules, self._shown, np.arange(len(self._shown)), "validate", context)
+        captions = self.scorer.captions(self._shown)
+        result = r_precision(self.scorer.images(images), captions, captions, kinds=self._kinds,
+                             pool_kinds=self._kinds, encoder=self.scorer.name, candidates=_CANDIDATES, folds=1)
+        return {"r_precision": result.value}
+
+    @torch.no_grad()
+    def _painted(self, modules: Mapping[str, nn.Module], captions: list[str], numbers: np.ndarray, purpose: str,
+                 context: StepContext) -> np.ndarray:
+        """uint8 (N, S, S, 3); ``numbers`` address the noise."""
+        generator = self._shown_generator(modules)
+        tokens, lengths = (torch.from_numpy(part) for part in self.scorer.vocabulary.table(captions))
+        gan = self.gan
+        images = []
+        for part in torch.arange(len(captions)).split(_CHUNK):
+            text = self._read(tokens[part].long().to(context.device), lengths[part], context.device)
+            noises = [torch.stack([normal(0, f"{purpose}/{name}", int(numbers[i]), shape=(size,)) for i in part])
+                      for name, size in (("noise", gan.noise_size), ("condition", gan.condition_size))]
+            painted = generator(*(noise.to(context.device) for noise in noises), *text)
+            images.append(as_uint8(painted.images[-1]).permute(0, 2, 3, 1).cpu())
+        return torch.cat(images).numpy()
+
+    def _shown_generator(self, modules: Mapping[str, nn.Module]) -> Generator:
+        """The averaged generator, with the latest statistics of batch normalisation where the averaged ones are not
+        wanted."""
+        generator = modules["generator"]
+        assert isinstance(generator, Generator)
+        if not self.gan.average_buffers:
+            for ours, latest in zip(generator.buffers(), self.generator.buffers(), strict=True):
+                ours.copy_(latest)
+        return generator
+
+    def components(self, modules: Mapping[str, nn.Module]) -> Components:
+        return Components({"generator": weights_of(self._shown_generator(modules))})
+
+
+def pyramid(images: Tensor, sides: tuple[int, ...]) -> list[Tensor]:
+    """Pictures uint8 (B, 3, S, S) at several sides, float in -1..1; antialiased, rounded to whole levels as a picture
+    file would be."""
+    return [as_float(images if side == images.shape[-1] else functional.interpolate(
+        images, (side, side), mode="bilinear", antialias=True)) for side in sides]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from limner.data.pictures import Corpus, PictureSet
+from limner.data.shapes import shapes_arrays
+from limner.matching.damsm.scorer import DamsmScorer, r_precision_of
+from limner.painting.painter import Painter
+from limner.systems import get_system
+from limner.systems.attngan.presets import attngan_paper_debug
+from limner.training.stage import Components
+
+SYSTEM = get_system("attngan")
+CAPTION = "a small red ring"
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus({"train": PictureSet.from_arrays(*shapes_arrays(24, size=64, split="train"))})
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Corpus) -> Components:
+    """Untrained, to be exact: three sizes, the authors' mask."""
+    components = Components()
+    for name in ("damsm", "gan"):
+        stage = SYSTEM.build_stage(name, attngan_paper_debug(), corpus, components, 0)
+        components = components | stage.components(stage.modules)
+    return components
+
+
+@pytest.fixture(scope="module")
+def painter(trained: Components) -> Painter:
+    config = attngan_paper_debug()
+    return Painter(SYSTEM, config, SYSTEM.build_painter(config, trained))
+
+
+def test_a_painting_shows_its_stages_and_where_every_word_was_looked_up(painter: Painter) -> None:
+    painting = painter(CAPTION, seed=3)
+    assert [image.size for image in painting.stages.values()] == [(16, 16), (32, 32)]
+    assert list(painting.attention) == ["32", "64"]
+    for maps, side in zip(painting.attention.values(), (16, 32), strict=True):
+        assert maps.words == ("a", "small", "red", "ring")
+        assert maps.maps.shape == (4, side, side)
+        np.testing.assert_allclose(maps.maps.sum(0), 1, rtol=1e-5)
+    frames = list(painter.stream(CAPTION, seed=3))
+    assert [frame.image.size for frame in frames] == [(16, 16), (32, 32), (64, 64)]
+    assert np.array_equal(frames[-1].array, painting.array)
+
+
+def test_a_picture_is_the_same_alone_and_in_company(painter: Painter) -> None:
+    alone = painter(CAPTION, seed=3)
+    company = painter([CAPTION, "two large blue squares beside a green star", "red", CAPTION], seed=3)
+    assert np.array_equal(company[0].array, alone.array)
+    assert np.array_equal(company[3].array, alone.array)
+    assert not np.array_equal(company[1].array, alone.array)
+
+
+def test_what_cannot_be_read_is_told(painter: Painter) -> None:
+    assert "zebra" in painter("a red zebra").warnings[0]
+    assert painter("a red ring").warnings == ()
+    assert "64 words" in painter(" ".join(["red"] * 65)).warnings[-1]
+
+
+def test_the_scorer_explains_and_judges(trained: Components, corpus: Corpus) -> None:
+    scorer = DamsmScorer(attngan_paper_debug().damsm, trained, name="tiny")
+    pictures = corpus.split("train")
+    image = pictures.pixels(64)[0]
+    words, maps = scorer.explain(image, "a red zebra")
+    assert words == ["a", "red"]
+    np.testing.assert_allclose(maps.sum((1, 2)), 1, rtol=1e-5)
+    result = r_precision_of(scorer, pictures.pixels(64)[:20], pictures.caption_ranges[:20, 0], pictures, candidates=4,
+                            folds=2)
+    assert 0 <= result.value <= 1
+    assert result.encoder == "tiny"
+
+
+def test_the_authors_average_paints_with_the_latest_statistics(trained: Components, corpus: Corpus) -> None:
+    config = attngan_paper_debug()
+    for averaged, expected in ((False, 7.0), (True, 0.0)):
+        changed = replace(config, gan=replace(config.gan, average_buffers=averaged))
+        stage = SYSTEM.build_stage("gan", changed, corpus, trained, 0)
+        average = SYSTEM.build_stage("gan", changed, corpus, trained, 0).modules["generator"]
+        stage.modules["generator"].first.norm.running_mean.fill_(7.0)
+        found = stage.components({"generator": average}).weights["generator"]["first.norm.running_mean"]
+        assert torch.equal(found, torch.full_like(found, expected))
