@@ -66,10 +66,34 @@ class Captions:
         """float32 (captions, D) on the CPU."""
         if not torch.isfinite(self.embeddings).all():
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
+        self._mean, self._deviation = self.embeddings.mean(0), self.embeddings.std(0).clamp_min(1e-4)
+        kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
+        counts = np.diff(self.pictures.caption_ranges, axis=1)[:, 0]
+        self._kinds = torch.from_numpy(np.repeat(kinds, counts))
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
+
+    def close_wrong(self, text: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
+        """For every row the closest of some training captions of other kinds.
+
+        Args:
+            text: embeddings (B, D).
+            kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
+            numbers: uniform in 0..1 (B, P): which P captions each row chooses from.
+
+        Returns:
+            Embeddings (B, D). Close is the cosine after every feature is brought to mean 0 and variance 1. Where all P
+            captions are of the row's own kind, the first of them is returned.
+        """
+        pool = (numbers.cpu().double() * len(self.embeddings)).long()
+        candidates = self.embeddings[pool]
+        scaled = functional.normalize((candidates - self._mean) / self._deviation, dim=2)
+        own = functional.normalize((text.cpu() - self._mean) / self._deviation, dim=1)
+        closeness = torch.einsum("bpd,bd->bp", scaled, own)
+        closeness = closeness.masked_fill(self._kinds[pool] == kinds.cpu()[:, None], -2.0)
+        return candidates[torch.arange(len(text)), closeness.argmax(1)].to(text.device)
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""

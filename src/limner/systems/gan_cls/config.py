@@ -93,6 +93,9 @@ class ImprovedGan:
     """Channels of the discriminator at half resolution; each halving doubles them, up to 8 times."""
     wrong_weight: float = 0.5
     """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
+    close_wrong_share: float = 0.0
+    """Share of wrong pairs whose caption is the closest, in the text encoder's space, of 64 drawn from other classes,
+    so that the discriminator must look at everything a caption says; the others take the neighbour's caption."""
     interp_share: float = 0.0
     """Share of painted pictures whose condition is a random blend of two captions (GAN-INT)."""
     augment: str = ""
@@ -133,7 +136,7 @@ class ImprovedGan:
         for name in ("matching_weight", "gradient_penalty"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        for name in ("wrong_weight", "interp_share", "decay_from"):
+        for name in ("wrong_weight", "close_wrong_share", "interp_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.variety_weight and self.batch_size % 2:

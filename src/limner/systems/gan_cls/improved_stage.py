@@ -20,6 +20,8 @@ from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
+_WRONG_POOL = 64
+
 
 class ImprovedGanStage:
     """GAN-CLS with hinge loss. The discriminator looks at real and painted pictures in one pass; the wrong pair is the
@@ -69,16 +71,17 @@ class ImprovedGanStage:
     def _train_discriminator(self, batch: Batch, text: Tensor, painted: Tensor, told: Tensor,
                              context: StepContext) -> dict[str, Tensor]:
         real = as_float(batch.images)
+        other, is_wrong = self._wrong(batch, text, context)
         with context.autocast():
             features = self.discriminator.look(self._seen(torch.cat([real, painted]), "look", context))
             of_real, of_painted = features.chunk(2)
             right = self.discriminator.judge(of_real, text)
-            wrong = self.discriminator.judge(of_real, text.roll(1, 0))
+            wrong = self.discriminator.judge(of_real, other)
             fake = self.discriminator.judge(of_painted, told)
         weight = self.gan.wrong_weight
         parts = {
             "real": functional.relu(1 - right).mean(),
-            "wrong": (functional.relu(1 + wrong) * self._differs(batch)).mean(),
+            "wrong": (functional.relu(1 + wrong) * is_wrong).mean(),
             "fake": functional.relu(1 + fake).mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
@@ -140,10 +143,17 @@ class ImprovedGanStage:
         amount = torch.where(share[:, :1] < self.gan.interp_share, share[:, 1:], torch.zeros_like(share[:, 1:]))
         return torch.lerp(text, text.roll(1, 0), amount)
 
-    def _differs(self, batch: Batch) -> Tensor:
-        """1 where the neighbour's caption is of another class (of another picture if there are no labels), else 0."""
+    def _wrong(self, batch: Batch, text: Tensor, context: StepContext) -> tuple[Tensor, Tensor]:
+        """Another embedding for every row: the neighbour's or a close one; and 1 where it is of another class (of
+        another picture if there are no labels), else 0."""
         kinds = batch.indices if batch.labels is None else batch.labels
-        return (kinds != kinds.roll(1, 0)).float()
+        other, differs = text.roll(1, 0), kinds != kinds.roll(1, 0)
+        if self.gan.close_wrong_share:
+            numbers = context.uniform("wrong", len(text), 1 + _WRONG_POOL)
+            close = self.captions.close_wrong(text, kinds, numbers[:, 1:])
+            chosen = numbers[:, 0] < self.gan.close_wrong_share
+            other, differs = torch.where(chosen[:, None], close, other), differs | chosen
+        return other, differs.float()
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:
