@@ -64,7 +64,7 @@ class Sharpness:
     """The three factors of the matching losses."""
 
     regions: float = 4.0
-    """gamma 1: how sharply a word chooses its regions (paper: 5; all training files of the authors: 4)."""
+    """gamma 1: how sharply a word chooses its regions (all training files of the authors: 4; their default: 5)."""
     words: float = 5.0
     """gamma 2: how much the best matching words count."""
     pairs: float = 10.0

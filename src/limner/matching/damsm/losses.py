@@ -28,8 +28,7 @@ class MatchingLosses(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """The loss of DAMSM: the plain sum. (Two terms are about words and two about sentences; the survey's formula
-        names the sentences' term twice.)"""
+        """The loss of DAMSM: the plain sum."""
         return self.words_of_image + self.image_of_words + self.sentence_of_image + self.image_of_sentence
 
 
