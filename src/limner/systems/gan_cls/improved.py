@@ -15,6 +15,7 @@ from torch.nn import functional
 from limner.nn.modulation import ModulatedUpBlock, Modulation
 
 _LARGEST_FACTOR = 8
+_PROJECTION = 128
 
 
 class Standardised(nn.Module):
@@ -84,7 +85,8 @@ class MatchingDiscriminator(nn.Module):
 
     Strided 4x4 convolutions down to a 4x4 map; then, as in the paper, the projected caption is joined to every place of
     the map, a 1x1 convolution mixes them and a 4x4 convolution gives one score. Every layer but the first and the last
-    is normalised over all its channels and places (layer normalisation), each picture by itself.
+    is normalised over all its channels and places (layer normalisation), each picture by itself. To the score comes a
+    dot product of what was seen and what the caption means (projection discriminator, Miyato and Koyama 2018).
     """
 
     def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int) -> None:
@@ -102,6 +104,8 @@ class MatchingDiscriminator(nn.Module):
         self.joint = nn.Conv2d(channels[-1] + 1 + condition_size, channels[-1], 1)
         self.joint_normalisation = nn.GroupNorm(1, channels[-1])
         self.score = nn.Conv2d(channels[-1], 1, 4)
+        self.seen = nn.Linear(channels[-1] * 16, _PROJECTION)
+        self.meant = nn.Linear(text_size, _PROJECTION)
 
     def look(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
@@ -112,12 +116,15 @@ class MatchingDiscriminator(nn.Module):
 
     def judge(self, features: Tensor, text: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and embeddings (B, text_size) to scores (B,) in float32, unbounded."""
-        told = functional.leaky_relu(self.text(self.standardised(text)), 0.2).to(features.dtype)
+        text = self.standardised(text)
+        told = functional.leaky_relu(self.text(text), 0.2).to(features.dtype)
         told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
         variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
         variety = variety.expand(len(features), 1, *features.shape[2:])
         joint = self.joint_normalisation(self.joint(torch.cat([features, variety, told], dim=1)))
-        return self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
+        score = self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
+        agreement = (self.seen(features.flatten(1)) * self.meant(text)).float().sum(1)
+        return score + agreement / math.sqrt(_PROJECTION)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         """Pictures and embeddings to scores (B,)."""

@@ -69,8 +69,8 @@ def shapes_gan_cls() -> GanClsConfig:
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
                                 image=ImageEncoderConfig(width=32)),
-        gan=ImprovedGan(schedule=Schedule(images=300_000, tick=10_000, average_half_life=10_000), matching_weight=0.5,
-                        variety_weight=2.0),
+        gan=ImprovedGan(schedule=Schedule(images=150_000, tick=10_000, average_half_life=10_000), variety_weight=5.0,
+                        variety_goal=0.25, close_wrong_share=0.75),
     )
 
 
