@@ -56,7 +56,8 @@ def _frame(painting: Painting, size: tuple[int, int], places: list[tuple[int, in
 
 def save_attention_map(path: str | Path, painting: Painting) -> Path:
     """Writes a PNG: the canvas after every step with the square written in, and under it, a row a word, the share of
-    the word in the step. The shares of a step add up to one; the darkest cell is the largest share of all.
+    the word in the step. The shares of a step add up to one; the darkest shade is a share of one half, or the largest
+    share if that is more.
 
     For paintings whose ``attention`` is a ``StepAttention`` with words, and that keep their ``canvases``.
     """
@@ -67,7 +68,7 @@ def save_attention_map(path: str | Path, painting: Painting) -> Path:
     top = _MARGIN + cell + _LINE
     sheet = Image.new("RGB", (left + steps * cell + _MARGIN, top + len(attention.words) * _LINE + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    strongest = max(float(attention.weights.max()), 1e-6)
+    strongest = max(float(attention.weights.max()), 0.5)  # so that an even spread over words looks even and pale
     for step, canvas in enumerate(painting.canvases):
         corner = (left + step * cell, _MARGIN)
         side = (cell - 2, cell - 2)
