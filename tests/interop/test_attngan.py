@@ -57,7 +57,7 @@ def test_other_vocabularies_and_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_forks_that_wrap_the_state_are_read(tmp_path: Path) -> None:
     path = tmp_path / "netG.pth"
-    torch.save({"netG": torch.load(GENERATOR, weights_only=True), "epoch": 3}, path)
+    torch.save({"netG": torch.load(GENERATOR, map_location="cpu", weights_only=True), "epoch": 3}, path)
     (settings, state), (_, plain) = import_generator(path), import_generator(GENERATOR)
     assert settings["text_size"] == 16
     assert all(torch.equal(state[name], plain[name]) for name in plain)

@@ -260,7 +260,8 @@ def initialise_attngan(network: nn.Module, generator: torch.Generator) -> None:
     """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            weight = module.parametrizations.weight.original if hasattr(module, "parametrizations") else module.weight
+            # spectral normalisation keeps the weight under another name
+            weight = next(value for name, value in module.named_parameters() if "weight" in name)
             nn.init.orthogonal_(weight, generator=generator)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 module.bias.zero_()
