@@ -256,6 +256,9 @@ def _stage() -> AttnGanStage:
 
 
 def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step agrees to rounding. Adam's first update is nearly the sign of a gradient, so rounding decides where
+    a gradient is almost 0: multiplying one weight tensor by 1 + 2e-7 changes our own second step by up to 1.3e-3 in the
+    pictures and 3.6e-4 in the losses, and the bounds of the second step are a few times that."""
     stage = _stage()
     schedule = Schedule(images=6, average_half_life=round(692.8 * 3), average_warmup=1e9)
     averages = Averages(stage.modules, stage.averaged, schedule)
@@ -264,7 +267,7 @@ def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch)
     painted: list[Painted] = []
     stage.generator.register_forward_hook(lambda module, inputs, output: painted.append(output))
     start = {name: value.clone() for name, value in stage.modules["generator"].state_dict().items()}
-    for step, tolerance in ((0, 5e-6), (1, 3e-4)):
+    for step, tolerance in ((0, 5e-6), (1, 1e-3)):
         stage.captions._tokens = ref.arrays("step")[f"b{step}/captions"][:, :, 0]
         stage.captions._lengths = ref.arrays("step")[f"b{step}/cap_lens"]
         order = torch.from_numpy(stage.captions._lengths).argsort(descending=True)
@@ -276,7 +279,7 @@ def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch)
         averages.update(3, 3 * step + 3)
         for i, image in enumerate(painted[step].images):
             small = nn.functional.avg_pool2d(image.detach(), SIDES[i] // 8)
-            ref.close(small, ref.tensor("step", f"it{step}/fake{i}_8x8"), 5e-5 if step == 0 else 1e-3)
+            ref.close(small, ref.tensor("step", f"it{step}/fake{i}_8x8"), 5e-5 if step == 0 else 5e-3)
             ref.close(losses[f"discriminator{SIDES[i]}"], ref.tensor("step", f"it{step}/errD_D_NET{SIDES[i]}"),
                       tolerance)
         ref.close(losses["kl"], ref.tensor("step", f"it{step}/kl"), tolerance)
@@ -285,10 +288,11 @@ def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch)
         _compare_weights(network.state_dict(), ref.state("step", f"final/D{i}/", discriminator_name),
                          ref.state("step", f"init/D{i}/", discriminator_name))
     _compare_weights(stage.components({"generator": averages.modules["generator"]}).weights["generator"],
-                     ref.state("step", "final/G_ema/", generator_name), start)
+                     ref.state("step", "final/G_ema/", generator_name), start, share=0.1)  # moves by 1e-3 of a step
 
 
-def _compare_weights(ours: dict[str, Tensor], theirs: dict[str, Tensor], start: dict[str, Tensor]) -> None:
+def _compare_weights(ours: dict[str, Tensor], theirs: dict[str, Tensor], start: dict[str, Tensor], *,
+                     share: float = 0.03) -> None:
     """Adam's first steps are the signs of gradients, so entries whose gradient is nearly 0 may go either way: the mean
     difference is compared with the mean movement."""
     assert ours.keys() == theirs.keys()
@@ -302,7 +306,7 @@ def _compare_weights(ours: dict[str, Tensor], theirs: dict[str, Tensor], start: 
         movements.append((stored - ref.chosen(start[name]).flatten()).abs())
     difference, movement = torch.cat(differences), torch.cat(movements)
     assert movement.mean() > 0
-    assert difference.mean() < 0.02 * movement.mean()
+    assert difference.mean() < share * movement.mean()
 
 
 def test_the_pyramid_is_within_a_level_of_the_authors_pictures() -> None:
