@@ -257,8 +257,8 @@ def _stage() -> AttnGanStage:
 
 def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first step agrees to rounding. Adam's first update is nearly the sign of a gradient, so rounding decides
-    where a gradient is almost 0: multiplying one weight tensor by 1 + 2e-7 changes our own second step by up to 1.3e-3 in the
-    pictures and 3.6e-4 in the losses, and the bounds of the second step are a few times that."""
+    where a gradient is almost 0: multiplying one weight tensor by 1 + 2e-7 changes our own second step by up to 1.3e-3
+    in the pictures and 3.6e-4 in the losses, and the bounds of the second step are a few times that."""
     stage = _stage()
     schedule = Schedule(images=6, average_half_life=round(692.8 * 3), average_warmup=1e9)
     averages = Averages(stage.modules, stage.averaged, schedule)
