@@ -47,7 +47,7 @@ def test_a_reader_that_leaves_is_no_fault(limner: Run, bundle: Path) -> None:
     os.close(reading)
     process = _spawn("show", "a.png", stdout=writing)
     os.close(writing)
-    assert process.communicate(timeout=20)[1] == ""
+    assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 1
 
 
@@ -56,7 +56,7 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     while not any(tmp_path.iterdir()):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[1] == "limner: stopped by Ctrl-C.\n"
+    assert process.communicate(timeout=120)[1] == "limner: stopped by Ctrl-C.\n"
     assert process.returncode == 130
 
 

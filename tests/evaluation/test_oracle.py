@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,9 +90,7 @@ def test_bad_settings_are_refused() -> None:
 @pytest.mark.slow
 def test_an_oracle_learns_shapes() -> None:
     corpus = shapes_corpus(1200, 300, 32)
-    start = time.process_time()
     oracle = find_oracle(corpus, OracleConfig(size=32, steps=150))
-    assert time.process_time() - start < 20
     pictures = corpus.split("test")
     rows = held_out_rows(pictures, 0)
     right = (oracle.judge(pictures.pixels(32)[rows]).seen == oracle.attributes.numbers(pictures.records)[rows]).mean(0)
