@@ -54,7 +54,7 @@ def _small_text() -> TextEncoderConfig:
 
 
 def gan_cls_small() -> GanClsConfig:
-    """Improved GAN-CLS for captioned pictures of one's own: small, steady, 64 px."""
+    """Improved GAN-CLS for captioned pictures of one's own, small, 64 px; no long training of it yet."""
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=400_000, tick=20_000, best="top1"),
                                 scale_size=72, flip=True, batch_size=64, min_count=2),
