@@ -143,8 +143,8 @@ def test_the_style_encoder_learns_the_noise_and_leaves_the_generator_alone() -> 
     stage: StyleEncoderStage = small.built("style-encoder", config, small.fresh(config, until="style-encoder"))
     before = [value.clone() for value in stage.generator.state_dict().values()]
     losses = [small.step(stage, small.context(step=number))["style"].item() for number in range(40)]
-    assert 0.8 < losses[0] < 3  # noise has variance 1
-    assert np.mean(losses[-5:]) < 0.5
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert np.mean(losses[-5:]) < 0.5  # the noise has variance 1, so a guess of 0 costs 1
     assert small.equal(before, stage.generator.state_dict().values())
 
 
