@@ -16,11 +16,12 @@ def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
     record = json.loads(done.out)
     assert record["model"]["name"] == "toy"
     assert record["data"]["split"] == "test"
-    assert record["oracle"]["config"]["steps"] == 3
-    assert list(record["faithfulness"]["attributes"]) == ["colour", "place", "shape", "size", "texture"]
-    assert list(record["diversity"]["left_open"]) == ["ground", "ground texture"]
+    assert record["judges"]["oracle"]["config"]["steps"] == 3
+    found = record["metrics"]
+    assert list(found["faithfulness"]["attributes"]) == ["colour", "place", "shape", "size", "texture"]
+    assert list(found["diversity"]["left_open"]) == ["ground", "ground texture"]
     assert "the oracle recognises" in done.err
-    assert "could not use all of 20 of 20 captions, for example: unknown words" in done.err
+    assert "could not use all of 20 different captions, for example: unknown words" in done.err
     with Image.open("grid.png") as grid:
         assert grid.width > 500
     again = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json")
@@ -38,9 +39,11 @@ def test_mistakes_are_told(limner: Run, bundle: Path) -> None:
     (bare / "metadata.jsonl").write_text("".join(
         json.dumps({"file_name": line["file_name"], "text": line["text"]}) + "\n" for line in lines))
     limner("data", "make", "shapes", "whole", "--count", 30, "--size", 16)
+    bare_train = ["--data", "bare", "--split", "train"]
     for arguments, words in ((["--data", "whole", "--samples", 1], "at least 2"),
                              (["--data", "nowhere"], "there is no folder"),
-                             (["--data", "bare", "--split", "train"], "no attributes to judge"),
+                             ([*bare_train, "--metrics", "diversity"], "no attributes to judge"),
+                             ([*bare_train, "--metrics", "beauty"], "no metric 'beauty'"),
                              (["--data", "bare"], "no pictures in the split 'test'"),
                              (["--data", "bare", "--grid", "x.jpg"], "PNG"),
                              (["--data", "bare", "--oracle", "steps"], "FIELD=VALUE"),

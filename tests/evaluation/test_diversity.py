@@ -6,8 +6,8 @@ import pytest
 from limner.data.record import Record
 from limner.evaluation.attributes import Attributes
 from limner.evaluation.diversity import PICTURES, diversity, find_groups, spread, varieties
-from limner.evaluation.faithfulness import Questions
 from limner.evaluation.oracle import Verdicts
+from limner.evaluation.questions import Questions
 
 ANY = Record("a.png", ("a",))
 

@@ -5,83 +5,111 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from tests.evaluation.conftest import DECIDED
+from tests.evaluation.conftest import DECIDED, TINY
 from tests.evaluation.painters import tiny_painter
 
-from limner.data.pictures import Corpus
+from limner.data.pictures import Corpus, PictureSet
+from limner.data.record import Record
 from limner.errors import LimnerError
+from limner.evaluation.bench import Bench, Sources
 from limner.evaluation.evaluate import Evaluation, evaluate
+from limner.evaluation.metrics import get_metric, metric_names
 from limner.evaluation.oracle import Oracle
-from limner.evaluation.report import certainty, save_pictures, tables
+from limner.evaluation.report import save_pictures, tables
+from limner.painting.painter import Painter
 
-Judged = Callable[..., Evaluation]
+BOTH = ("faithfulness", "diversity")
+
+MakeBench = Callable[..., Bench]
 
 
 @pytest.fixture
-def judged(corpus: Corpus, oracle: Oracle) -> Judged:
-    return lambda painter, **options: evaluate(painter, corpus, oracle, **options)
+def bench(corpus: Corpus, oracle: Oracle) -> MakeBench:
+    """A bench whose oracle is trained already."""
+    def make(painter: Painter, samples: int = 2000, seed: int = 0) -> Bench:
+        made = Bench(painter, corpus, samples=samples, seed=seed, sources=Sources(TINY))
+        made.judges["oracle"], made.oracle = oracle.about, oracle
+        return made
+    return make
 
 
-def test_one_who_paints_real_pictures_reaches_the_ceiling(corpus: Corpus, oracle: Oracle, judged: Judged) -> None:
+def _figures(evaluation: Evaluation, name: str) -> dict:
+    return json.loads(json.dumps(evaluation.to_json()))["metrics"][name]
+
+
+def test_one_who_paints_real_pictures_reaches_the_ceiling(corpus: Corpus, oracle: Oracle, bench: MakeBench) -> None:
     painter, by_heart = tiny_painter(corpus.split("test"), 16)
-    result = judged(painter)
-    assert list(result.faithfulness.attributes) == sorted(DECIDED)
+    result = evaluate(bench(painter), BOTH)
+    found = _figures(result, "faithfulness")
+    assert list(found["attributes"]) == sorted(DECIDED)
     # what the oracle says of paintings is what it says of the real pictures
     numbers, seen = oracle.attributes.numbers(corpus.split("test").records), oracle.judge(by_heart.pixels).seen
-    for name, score in result.faithfulness.attributes.items():
+    for name, score in found["attributes"].items():
         column = oracle.attributes.names.index(name)
-        assert score.samples == 200
-        assert score.accuracy == pytest.approx((seen == numbers)[:, column].mean(), abs=0.05)
-        assert score.shuffled == pytest.approx(score.chance, abs=0.04)
-    colour = result.faithfulness.attributes["colour"]
-    assert colour.ceiling is not None
-    assert colour.ceiling > 0.85
-    assert colour.share_of_ceiling == pytest.approx(1, abs=0.1)
-    assert result.faithfulness.undecided == ("ground", "ground texture")
-    assert result.diversity.diversity_ratio is not None
-    assert max(variety.total_variation for variety in result.diversity.left_open.values()) < 0.1
+        assert score["samples"] == 200
+        assert score["accuracy"] == pytest.approx((seen == numbers)[:, column].mean(), abs=0.05)
+        assert score["shuffled"] == pytest.approx(score["chance"], abs=0.04)
+    colour = found["attributes"]["colour"]
+    assert colour["ceiling"] > 0.85
+    assert colour["share_of_ceiling"] == pytest.approx(1, abs=0.1)
+    assert found["undecided"] == ["ground", "ground texture"]
+    diverse = _figures(result, "diversity")
+    assert diverse["diversity_ratio"] is not None
+    assert max(variety["total_variation"] for variety in diverse["left_open"].values()) < 0.1
     [first, second] = [request for request in by_heart.told if request.index == 0][:2]
     assert (first.seed, second.seed) == (0, 1)
 
 
-def test_one_who_does_not_listen_scores_chance(corpus: Corpus, judged: Judged) -> None:
+def test_one_who_does_not_listen_scores_chance(corpus: Corpus, bench: MakeBench) -> None:
     painter, _ = tiny_painter(corpus.split("test"), 16, deaf=True)
-    result = judged(painter)
-    for score in result.faithfulness.attributes.values():
-        assert score.accuracy == pytest.approx(score.chance, abs=0.12)
-        assert score.shuffled == pytest.approx(score.chance, abs=0.04)
-    assert result.faithfulness.all_attributes.accuracy == pytest.approx(0, abs=0.02)
-    assert result.diversity.pixel_ratio is not None
-    assert result.diversity.pixel_ratio > 1  # different things are painted for one caption
+    result = evaluate(bench(painter), BOTH)
+    found = _figures(result, "faithfulness")
+    for score in found["attributes"].values():
+        assert score["accuracy"] == pytest.approx(score["chance"], abs=0.12)
+        assert score["shuffled"] == pytest.approx(score["chance"], abs=0.04)
+    assert found["all_attributes"]["accuracy"] == pytest.approx(0, abs=0.02)
+    assert _figures(result, "diversity")["pixel_ratio"] > 1  # different things are painted for one caption
 
 
-def test_the_record_repeats_itself_and_is_plain(corpus: Corpus, oracle: Oracle, judged: Judged) -> None:
+def test_the_record_repeats_itself_and_is_plain(corpus: Corpus, oracle: Oracle, bench: MakeBench) -> None:
     painter, _ = tiny_painter(corpus.split("test"), 16)
-    record = judged(painter, samples=50, seed=3).to_json()
-    assert record == judged(painter, samples=50, seed=3).to_json()
-    assert record == json.loads(json.dumps(record)) | {"faithfulness": record["faithfulness"]}
-    assert record["oracle"]["hash"] == oracle.hash
-    assert record["faithfulness"]["protocol"] == "faithfulness-1"
-    assert record["faithfulness"]["samples"] == 50
-    assert record["diversity"]["protocol"] == "diversity-1"
-    assert record["faithfulness"] != judged(painter, samples=50, seed=4).to_json()["faithfulness"]
+    record = json.loads(json.dumps(evaluate(bench(painter, 50, 3), BOTH).to_json()))
+    assert record == json.loads(json.dumps(evaluate(bench(painter, 50, 3), BOTH).to_json()))
+    assert record["judges"]["oracle"]["hash"] == oracle.hash
+    assert (record["samples"], record["seed"], record["asked"]) == (50, 3, list(BOTH))
+    found = record["metrics"]
+    assert (found["faithfulness"]["protocol"], found["faithfulness"]["samples"]) == ("faithfulness-1", 50)
+    assert found["diversity"]["protocol"] == "diversity-1"
+    other = json.loads(json.dumps(evaluate(bench(painter, 50, 4), ["faithfulness"]).to_json()))
+    assert found["faithfulness"] != other["metrics"]["faithfulness"]
     with pytest.raises(LimnerError, match="at least 2"):
-        judged(painter, samples=1)
+        bench(painter, 1)
 
 
-def test_the_pictures_behind_the_numbers(corpus: Corpus, judged: Judged, tmp_path: Path) -> None:
+def test_what_is_asked_for_is_measured_or_refused(corpus: Corpus, bench: MakeBench) -> None:
+    painter, by_heart = tiny_painter(corpus.split("test"), 16)
+    assert list(evaluate(bench(painter, 20), ["diversity", "faithfulness"]).measured) == list(BOTH)
+    by_heart.told.clear()
+    with pytest.raises(LimnerError, match=r"no metric 'beauty'.* faithfulness, diversity"):
+        evaluate(bench(painter, 20), ["faithfulness", "beauty"])
+    bare = [Record(record.file_name, record.captions) for record in corpus.split("test").records]
+    without = Corpus({"test": PictureSet.from_arrays(by_heart.pixels, bare, name="test")})
+    with pytest.raises(LimnerError, match=r"faithfulness cannot be measured here: .* no attributes to judge"):
+        evaluate(Bench(painter, without), ["faithfulness"])
+    assert by_heart.told == []  # refused before anything was painted
+
+
+def test_every_metric_of_the_table_is_there() -> None:
+    for name in metric_names():
+        assert get_metric(name).summary
+
+
+def test_the_pictures_behind_the_numbers(corpus: Corpus, bench: MakeBench, tmp_path: Path) -> None:
     painter, _ = tiny_painter(corpus.split("test"), 16)
-    result = judged(painter, samples=40)
-    sure = certainty(result)
-    questions, verdicts = result.questions, result.verdicts
-    row = int(sure.argmin())
-    by_hand = [verdicts.probabilities[column][row, questions.asked[row, column]]
-               for column in np.flatnonzero(questions.counts[row])]
-    assert sure[row] == min(by_hand)
+    result = evaluate(bench(painter, 40), BOTH)
     with Image.open(save_pictures(tmp_path / "grid.png", result)) as image:
         assert min(image.size) > 500
     with pytest.raises(LimnerError, match="PNG"):

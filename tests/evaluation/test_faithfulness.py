@@ -8,8 +8,10 @@ from limner.data.record import Record
 from limner.errors import LimnerError
 from limner.evaluation import figures
 from limner.evaluation.attributes import Attributes
-from limner.evaluation.faithfulness import Questions, drawn, faithfulness, questions_of
+from limner.evaluation.faithfulness import certainty, faithfulness
+from limner.evaluation.figures import drawn
 from limner.evaluation.oracle import Verdicts
+from limner.evaluation.questions import Questions, questions_of
 
 ATTRIBUTES = Attributes({"colour": ("blue", "red"), "place": ("bottom", "left", "top"), "ground": ("dark", "light")})
 ANY = Record("a.png", ("a",))
@@ -85,3 +87,10 @@ def test_a_draw_is_without_replacement() -> None:
     assert sorted(places) == places.tolist()
     assert not np.array_equal(places, drawn(100, 40, 4, "any"))
     assert drawn(5, 40, 3, "any").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_painting_is_as_certain_as_its_least_certain_attribute() -> None:
+    questions = _questions([[0, 2, 0], [1, 0, 1]], [[1, 1, 1], [1, 1, 0]])
+    # the oracle is 3/4 sure of what it sees: of the first all is right, of the second the place is wrong (1/8 left)
+    sure = certainty(questions, _verdicts([[0, 2, 0], [1, 1, 0]]))
+    assert sure.tolist() == pytest.approx([0.75, 0.125])

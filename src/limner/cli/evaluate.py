@@ -1,4 +1,4 @@
-"""limner evaluate: how faithful a painter is to its captions, and how diverse."""
+"""limner evaluate: measures a painter against captioned pictures."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from typing import Any
 
 from limner.cli.terminal import parsed_value, progress, say
 from limner.errors import LimnerError
+from limner.evaluation.metrics import metric_names
 
 _EXAMPLES = """\
 examples:
   limner evaluate runs/birds --data my-birds/
   limner evaluate shapes-gan-cls --data shapes/ --samples 500 --grid verdicts.png
-  limner evaluate runs/birds --data my-birds/ --json > scores.json
+  limner evaluate runs/birds --data my-birds/ --metrics faithfulness,diversity --json > scores.json
 
-An oracle, a small classifier trained on the real pictures of FOLDER, says what a painting shows.
-It takes some minutes to train the first time and is kept in FOLDER/.limner-cache.
-The pictures need attributes; docs/evaluation.md says what is measured and how.
+Without --metrics everything is measured that the data and the painter allow; the rest is named, with what it needs.
+Faithfulness and diversity need pictures with attributes: an oracle, a small classifier trained on the real pictures of
+FOLDER, says what a painting shows. It takes some minutes to train the first time and is kept in FOLDER/.limner-cache.
+docs/evaluation.md says what every metric measures and how.
 """
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "evaluate", parents=[common], help="measure how faithful and diverse a painter is", epilog=_EXAMPLES,
-        description="Paints captions of pictures that were held out and measures whether the paintings show what was "
-                    "asked for (faithfulness, beside its ceiling and a shuffled control) and how much they differ "
-                    "(diversity).",
+        "evaluate", parents=[common], help="measure a painter by named protocols", epilog=_EXAMPLES,
+        description="Paints captions of pictures that were held out and measures the paintings, each metric by the "
+                    "protocol that it is named after.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL", help="a packaged painter, a bundle folder or a run folder")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="captioned pictures with attributes")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="captioned pictures")
+    parser.add_argument("--metrics", metavar="NAME,...",
+                        help=f"what to measure: {', '.join(metric_names())} (default: all that is possible)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test",
                         help="whose captions are painted (default test)")
     parser.add_argument("--samples", type=int, metavar="N", default=2000,
@@ -49,23 +52,23 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from limner.config import from_json
     from limner.data.pictures import open_corpus
-    from limner.evaluation.evaluate import check_request, evaluate
+    from limner.evaluation.bench import Bench, Sources
+    from limner.evaluation.evaluate import evaluate
     from limner.evaluation.oracle import OracleConfig
-    from limner.evaluation.oracle_training import find_oracle
     from limner.evaluation.report import save_pictures, tables
     from limner.painting.painter import load
     from limner.painting.png import png_path
 
     if arguments.grid is not None:
         png_path(arguments.grid)
-    config = from_json(OracleConfig, dict(_setting(item) for item in arguments.oracle), where="--oracle")
+    names = None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",")]
+    oracle = from_json(OracleConfig, dict(_setting(item) for item in arguments.oracle), where="--oracle")
     painter = load(arguments.model, device=arguments.device)
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
-        check_request(corpus, split=arguments.split, samples=arguments.samples)
-        oracle = find_oracle(corpus, config, cache_dir=arguments.cache_dir, device=painter.device, progress=bar)
-        evaluation = evaluate(painter, corpus, oracle, split=arguments.split, samples=arguments.samples,
-                              seed=arguments.seed, progress=bar)
+        bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,
+                      sources=Sources(oracle), cache_dir=arguments.cache_dir, progress=bar)
+        evaluation = evaluate(bench, names)
     for warning in evaluation.warnings:
         say(f"warning: {warning}")
     if arguments.grid is not None:

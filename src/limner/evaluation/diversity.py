@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,8 +10,12 @@ import numpy as np
 
 from limner.evaluation import figures
 from limner.evaluation.attributes import Attributes
-from limner.evaluation.faithfulness import Questions, drawn
-from limner.evaluation.oracle import Verdicts
+from limner.evaluation.bench import Bench
+from limner.evaluation.judgement import judgement_of, lacks_questions
+from limner.evaluation.metric import Measured, Metric, Table
+from limner.evaluation.oracle import Oracle, Verdicts, squashed
+from limner.evaluation.questions import Questions
+from limner.systems.protocol import Request
 
 PROTOCOL = "diversity-1"
 CAPTIONS = 100
@@ -41,9 +46,9 @@ def find_groups(questions: Questions, most: int, *, seed: int = 0) -> list[Group
     several = [rows for rows in members if len(rows) > 1]
     chosen = several or members
     groups = []
-    for place in drawn(len(chosen), most, seed, "diversity captions"):
+    for place in figures.drawn(len(chosen), most, seed, "diversity captions"):
         rows = chosen[place]
-        rows = rows[drawn(len(rows), PICTURES, seed, f"diversity real {place}")]
+        rows = rows[figures.drawn(len(rows), PICTURES, seed, f"diversity real {place}")]
         groups.append(Group(int(rows[0]), rows if several else rows[:0]))
     return groups
 
@@ -130,3 +135,54 @@ def varieties(questions: Questions, painted: Verdicts, real: Verdicts, attribute
 
 def _ratio(painted: float, real: float | None) -> float | None:
     return painted / real if real else None
+
+
+def _measure(bench: Bench) -> Measured:
+    judgement = judgement_of(bench)
+    oracle, asked = bench.oracle, judgement.everything
+    pixels = bench.pictures.pixels(oracle.config.size)
+    of_sample = oracle.judge(pixels[judgement.rows[judgement.sample]])
+    left_open = varieties(judgement.questions, judgement.verdicts, of_sample, bench.attributes)
+    groups = find_groups(asked, min(CAPTIONS, bench.samples), seed=bench.seed)
+    captions = asked.captions
+    requests = [Request(captions[group.question], bench.seed, index) for group in groups for index in range(PICTURES)]
+    painted = squashed(bench.paint(requests, what="Painting captions several times"), oracle.config.size)
+    real = pixels[judgement.rows[np.concatenate([group.real for group in groups])]]
+    result = diversity(_grouped(oracle, painted, [PICTURES] * len(groups)),
+                       _grouped(oracle, real, [len(group.real) for group in groups if len(group.real)]), left_open)
+    return Measured(dataclasses.asdict(result), tables=[_table(result), *_open_table(result)])
+
+
+METRICS = {"diversity": Metric("how much paintings of one caption differ, beside real pictures", lacks_questions,
+                               _measure)}
+
+
+def _grouped(oracle: Oracle, images: np.ndarray, counts: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pictures laid end to end, as groups of so many with their features."""
+    ends = np.cumsum(counts)[:-1]
+    features = oracle.judge(images).features
+    return list(zip(np.split(images, ends), np.split(features, ends), strict=True)) if counts else []
+
+
+def _table(result: Diversity) -> Table:
+    painted, real = result.painted, result.real
+    rows = [["pixels", f"{painted.pixel_deviation:.4f}", f"{real.pixel_deviation:.4f}" if real else "-",
+             _shown(result.pixel_ratio)],
+            ["features", f"{painted.feature_distance:.3f}", f"{real.feature_distance:.3f}" if real else "-",
+             _shown(result.diversity_ratio)]]
+    return Table(f"{result.protocol}: {result.captions} captions, {result.pictures} paintings of each, "
+                 f"{result.real_pictures} real pictures", ("spread", "paintings", "real", "ratio"), rows)
+
+
+def _open_table(result: Diversity) -> list[Table]:
+    rows = []
+    for name, variety in result.left_open.items():
+        most = sorted(variety.real, key=lambda value: -max(variety.painted[value], variety.real[value]))[:8]
+        shares = ", ".join(f"{value} {variety.painted[value]:.0%} ({variety.real[value]:.0%})" for value in most)
+        rows.append([name, f"{variety.total_variation:.3f}", shares])
+    title = "what captions leave open: share of each value in paintings (in real pictures)"
+    return [Table(title, ("attribute", "total variation", "values"), rows, left=("values",))] if rows else []
+
+
+def _shown(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"

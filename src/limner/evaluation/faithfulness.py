@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from limner.data.pictures import PictureSet
-from limner.data.record import Record
-from limner.errors import LimnerError
 from limner.evaluation import figures
 from limner.evaluation.attributes import Attributes
+from limner.evaluation.bench import Bench
+from limner.evaluation.judgement import Judgement, judgement_of, lacks_questions
+from limner.evaluation.metric import Gallery, Measured, Metric, Table
 from limner.evaluation.oracle import Verdicts
+from limner.evaluation.questions import Questions
 from limner.randomness import stream
 
 PROTOCOL = "faithfulness-1"
 SHUFFLES = 10
 """Other captions that each painting is judged by in the control."""
-
-
-@dataclass
-class Questions:
-    """Captions, and what a picture of each must show."""
-
-    records: list[Record]
-    asked: np.ndarray
-    """int64 (N, attributes): class numbers, -1 where unknown."""
-    counts: np.ndarray
-    """bool (N, attributes): whether the caption decides the attribute, so that it counts."""
-    passed_over: int = 0
-    """Pictures of the split whose first caption decides no attribute: they ask nothing."""
-
-    @property
-    def captions(self) -> list[str]:
-        """The first caption of each record."""
-        return [record.captions[0] for record in self.records]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, rows: np.ndarray) -> Questions:
-        return Questions([self.records[row] for row in rows], self.asked[rows], self.counts[rows])
-
-
-def questions_of(pictures: PictureSet, attributes: Attributes) -> tuple[Questions, np.ndarray]:
-    """The questions that a split asks, and the number of the picture behind each.
-
-    Raises LimnerError if none of its first captions decides an attribute.
-    """
-    counts = attributes.decided(pictures.records, pictures.info)
-    rows = np.flatnonzero(counts.any(1))
-    if len(rows) < 2:
-        raise LimnerError(
-            f"no two pictures of the split {pictures.name!r} have a first caption that names one of their attributes "
-            f"({', '.join(attributes.names)}). Name the attributes that the captions decide in dataset.json, as in "
-            '"caption_attributes": ["colour", "shape"], or judge another split.')
-    everything = Questions(pictures.records, attributes.numbers(pictures.records), counts)
-    questions = everything[rows]
-    questions.passed_over = len(pictures) - len(rows)
-    return questions, rows
-
-
-def drawn(count: int, most: int, seed: int, purpose: str) -> np.ndarray:
-    """At most ``most`` of ``count`` places, drawn without replacement, in order; all of them if there are fewer."""
-    if most >= count:
-        return np.arange(count)
-    return np.sort(stream(seed, purpose).permutation(count)[:most])
+_TRUSTED = 0.9
+"""A ceiling below this brings a warning."""
+_CONFUSIONS = 3
 
 
 @dataclass(frozen=True)
@@ -159,3 +115,90 @@ def _score(right: np.ndarray, real_right: np.ndarray, shuffled: np.ndarray, chan
 
 def _mean(flags: np.ndarray) -> float | None:
     return float(flags.mean()) if len(flags) else None
+
+
+def _measure(bench: Bench) -> Measured:
+    judgement = judgement_of(bench)
+    attributes = bench.attributes
+    result = faithfulness(judgement.questions, judgement.verdicts, judgement.unseen, judgement.unseen_verdicts,
+                          attributes, seed=bench.seed)
+    notes = []
+    if result.passed_over:
+        notes.append(f"{result.passed_over} pictures were passed over: their first caption decides no attribute.")
+    if result.constant:
+        notes.append(f"Not judged, for they have one value only: {', '.join(result.constant)}.")
+    return Measured(dataclasses.asdict(result), tables=[_table(result), *_confusions(result)], notes=notes,
+                    warnings=_warnings(result), gallery=_gallery(judgement, attributes))
+
+
+METRICS = {"faithfulness": Metric("how often a painting shows what its caption asked for", lacks_questions, _measure)}
+
+
+def _warnings(result: Faithfulness) -> list[str]:
+    warnings = []
+    for name, score in result.attributes.items():
+        if score.ceiling is None:
+            warnings.append(f"no real picture was left to find the ceiling of {name}: the split is too small.")
+        elif score.ceiling < _TRUSTED:
+            warnings.append(f"the oracle recognises {name} in only {score.ceiling:.0%} of {score.ceiling_samples} real "
+                            "pictures: what it says of paintings is as doubtful. More pictures make it better.")
+    return warnings
+
+
+def _table(result: Faithfulness) -> Table:
+    rows = []
+    for name, score in (*result.attributes.items(), ("all of these", result.all_attributes)):
+        low, high = score.interval
+        shares = [percent(share) for share in (score.ceiling, score.share_of_ceiling, score.shuffled, score.chance)]
+        rows.append([name, percent(score.accuracy), f"{low:.1%} - {high:.1%}", *shares,
+                     _mistakes(result.confusion.get(name, {}))])
+    columns = ("attribute", "right", "95 % interval", "ceiling", "of ceiling", "shuffled", "chance", "mostly wrong")
+    return Table(f"{result.protocol}: {result.samples} captions", columns, rows, left=("mostly wrong",))
+
+
+def _mistakes(confusion: Mapping[str, Mapping[str, int]]) -> str:
+    """The most frequent confusions of an attribute, in words."""
+    wrong = [(count / sum(row.values()), asked, seen) for asked, row in confusion.items()
+             for seen, count in row.items() if seen != asked]
+    worst = sorted(wrong, reverse=True)[:_CONFUSIONS]
+    return ", ".join(f"{asked} as {seen} {share:.0%}" for share, asked, seen in worst if share >= 0.005)
+
+
+def _confusions(result: Faithfulness) -> list[Table]:
+    """Of each attribute, which of the values asked for (rows) was seen as which (columns)."""
+    tables = []
+    for name, confusion in result.confusion.items():
+        seen = sorted({value for row in confusion.values() for value in row} | set(confusion))
+        rows = [[asked, *(str(row.get(value, "")) for value in seen)] for asked, row in confusion.items()]
+        tables.append(Table(f"{name}: asked for (rows), seen (columns), paintings", (name, *seen), rows,
+                            page_only=True))
+    return tables
+
+
+def _gallery(judgement: Judgement, attributes: Attributes) -> Gallery:
+    return Gallery(judgement.paintings, judgement.questions.captions, judgement.seeds,
+                   certainty(judgement.questions, judgement.verdicts),
+                   "the least probability that the oracle gives to anything asked for",
+                   [_verdict(judgement, row, attributes) for row in range(len(judgement.questions))])
+
+
+def certainty(questions: Questions, verdicts: Verdicts) -> np.ndarray:
+    """How sure the oracle is that a painting shows all its caption asked for: float64 (N,), the least probability."""
+    rows = np.arange(len(questions))
+    given = [np.where(questions.counts[:, column], table[rows, questions.asked[:, column]], np.inf)
+             for column, table in enumerate(verdicts.probabilities)]
+    return np.min(given, axis=0).astype(np.float64)
+
+
+def _verdict(judgement: Judgement, row: int, attributes: Attributes) -> str:
+    """What the oracle saw instead of what was asked."""
+    questions, seen = judgement.questions, judgement.verdicts.seen[row]
+    wrong = [f"{name} {classes[seen[column]]}, not {classes[questions.asked[row, column]]}"
+             for column, (name, classes) in enumerate(attributes.classes.items())
+             if questions.counts[row, column] and seen[column] != questions.asked[row, column]]
+    return "wrong: " + "; ".join(wrong) if wrong else "right"
+
+
+def percent(share: float | None) -> str:
+    """A share for people; a dash where nothing was counted."""
+    return "-" if share is None else f"{share:.1%}"

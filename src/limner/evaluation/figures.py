@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from limner.randomness import stream
+
 Z_95 = 1.959964
 
 
@@ -53,3 +55,10 @@ def mean_distance(points: np.ndarray) -> float:
     """Mean Euclidean distance of all pairs of rows of (K, F), K at least 2."""
     first, second = np.triu_indices(len(points), 1)
     return float(np.linalg.norm(points[first].astype(np.float64) - points[second], axis=1).mean())
+
+
+def drawn(count: int, most: int, seed: int, purpose: str) -> np.ndarray:
+    """At most ``most`` of ``count`` places, drawn without replacement, in order; all of them if there are fewer."""
+    if most >= count:
+        return np.arange(count)
+    return np.sort(stream(seed, purpose).permutation(count)[:most])

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,6 +126,11 @@ class Oracle:
             digest.update(name.encode())
             digest.update(value.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"hash": self.hash, "config": to_json(self.config), "device": self.device.type}
 
     @torch.inference_mode()
     def judge(self, images: np.ndarray, *, progress: Progress | None = None, what: str = "Judging") -> Verdicts:
