@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.cli.terminal import parsed_value, progress, say
+from limner.cli.terminal import captions_in, parsed_value, progress, say
 from limner.errors import LimnerError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _order(arguments: argparse.Namespace) -> _Order:
     from limner.painting.requests import parsed_seeds, request_of
     from limner.systems.protocol import Request
 
-    captions = [*arguments.texts, *_captions_in(arguments.captions)]
+    captions = [*arguments.texts, *captions_in(arguments.captions)]
     inputs = dict(_input(item) for item in arguments.input)
     changes = bool(captions or inputs or arguments.seed is not None or arguments.images is not None)
     told: list[dict[str, Any]] = []
@@ -128,21 +128,6 @@ def _order(arguments: argparse.Namespace) -> _Order:
     if len(captions) > 1:
         return _Order(requests, each, captions, [], [one["model"] for one in told])
     return _Order(requests, min(each, 8), None, [], [one["model"] for one in told])
-
-
-def _captions_in(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise LimnerError(f"cannot read the captions in {path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise LimnerError(f"{path} is not a text file in UTF-8.") from None
-    captions = [line for line in lines if line.strip()]
-    if not captions:
-        raise LimnerError(f"{path} holds no captions: write one a line.")
-    return captions
 
 
 def _input(item: str) -> tuple[str, Any]:

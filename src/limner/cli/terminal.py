@@ -6,6 +6,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from limner.errors import LimnerError
 
 Bar = Callable[[str, int, int], None]
 
@@ -43,3 +46,19 @@ def parsed_value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def captions_in(path: Path | None) -> list[str]:
+    """The captions of a text file, one a line, empty lines passed over. Raises LimnerError."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise LimnerError(f"cannot read the captions in {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise LimnerError(f"{path} is not a text file in UTF-8.") from None
+    captions = [line for line in lines if line.strip()]
+    if not captions:
+        raise LimnerError(f"{path} holds no captions: write one a line.")
+    return captions

@@ -37,14 +37,18 @@ def save_grid(path: str | Path, paintings: Sequence[Painting], *, columns: int, 
     if len(sizes) != 1:
         raise LimnerError(f"a grid needs pictures of one size, got {sorted(sizes)}.")
     image = draw_grid(np.stack([painting.array for painting in paintings]), labels, columns=columns)
-    story: dict[str, Any] = {
+    write_png(Path(path), image, grid_story(paintings, columns=columns, labels=labels), paintings[0].parameters)
+    return Path(path)
+
+
+def grid_story(paintings: Sequence[Painting], *, columns: int, labels: Sequence[str] | None) -> dict[str, Any]:
+    """The stories of all paintings of a grid and how it is laid out, as JSON."""
+    return {
         "format": STORY_FORMAT,
         "limner": limner.__version__,
         "grid": {"columns": columns, "labels": None if labels is None else list(labels)},
         "paintings": [painting.story for painting in paintings],
     }
-    write_png(Path(path), image, story, paintings[0].parameters)
-    return Path(path)
 
 
 def save_gif(path: str | Path, frames: Sequence[Image.Image], *, milliseconds: int = 120, least_side: int = 256

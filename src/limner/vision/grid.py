@@ -40,7 +40,7 @@ def draw_grid(images: np.ndarray, captions: Sequence[str] | None = None, *, colu
     height, width = images.shape[1:3]
     canvas_width = columns * (width + _GAP) + _GAP
     font = ImageFont.load_default(font_size)
-    labels = [] if captions is None else [_wrapped(text, font, canvas_width - 2 * _GAP, lines) for text in captions]
+    labels = [] if captions is None else [wrapped(text, font, canvas_width - 2 * _GAP, lines) for text in captions]
     line_height = round(font_size * 1.35)
     rows = -(-len(images) // columns)
     heights = [len(label) * line_height + 2 for label in labels] or [0] * rows
@@ -57,7 +57,7 @@ def draw_grid(images: np.ndarray, captions: Sequence[str] | None = None, *, colu
     return canvas
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, lines: int) -> list[str]:
+def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, lines: int) -> list[str]:
     """Text broken between words into at most ``lines`` lines of ``width`` pixels; what does not fit becomes dots."""
     done: list[str] = []
     words = text.split()
