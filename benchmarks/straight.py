@@ -28,7 +28,7 @@ class PlainModulatedGenerator(ModulatedGenerator):
     """The improved generator without any care for the memory layout."""
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
-        joint = torch.cat([noise, functional.leaky_relu(self.text(self.standardised(text)), 0.2)], dim=1)
+        joint = torch.cat([noise, functional.leaky_relu(self.text(self.whitened(text)), 0.2)], dim=1)
         condition = functional.leaky_relu(self.condition(joint), 0.2)
         x = self.start(joint).unflatten(1, (-1, 4, 4))
         for block in self.blocks:

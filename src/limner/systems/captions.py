@@ -16,6 +16,7 @@ from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
 from limner.matching.stage import encode_captions, load_image_encoder, load_text_encoder
 from limner.randomness import normal, stream
+from limner.text.overlap import WordOverlap
 from limner.text.tokenisers import Tokeniser
 from limner.training.stage import Components, Samples
 
@@ -66,34 +67,26 @@ class Captions:
         """float32 (captions, D) on the CPU."""
         if not torch.isfinite(self.embeddings).all():
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
-        self._mean, self._deviation = self.embeddings.mean(0), self.embeddings.std(0).clamp_min(1e-4)
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
         counts = np.diff(self.pictures.caption_ranges, axis=1)[:, 0]
-        self._kinds = torch.from_numpy(np.repeat(kinds, counts))
+        self._overlap = WordOverlap(self.pictures.captions, torch.from_numpy(np.repeat(kinds, counts)))
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
 
-    def close_wrong(self, text: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
-        """For every row the closest of some training captions of other kinds.
+    def close_wrong(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
+        """For every row the embedding of a caption of another kind that shares most of its words with the row's own.
 
         Args:
-            text: embeddings (B, D).
+            captions: int64 (B,): the rows' captions.
             kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
-            numbers: uniform in 0..1 (B, P): which P captions each row chooses from.
+            numbers: uniform in 0..1 (P,): which P training captions to choose from.
 
         Returns:
-            Embeddings (B, D). Close is the cosine after every feature is brought to mean 0 and variance 1. Where all P
-            captions are of the row's own kind, the first of them is returned.
+            Embeddings (B, D) on the device of ``kinds``; see ``WordOverlap.closest``.
         """
-        pool = (numbers.cpu().double() * len(self.embeddings)).long()
-        candidates = self.embeddings[pool]
-        scaled = functional.normalize((candidates - self._mean) / self._deviation, dim=2)
-        own = functional.normalize((text.cpu() - self._mean) / self._deviation, dim=1)
-        closeness = torch.einsum("bpd,bd->bp", scaled, own)
-        closeness = closeness.masked_fill(self._kinds[pool] == kinds.cpu()[:, None], -2.0)
-        return candidates[torch.arange(len(text)), closeness.argmax(1)].to(text.device)
+        return self.embeddings[self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())].to(kinds.device)
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""

@@ -27,16 +27,27 @@ class SmallImageEncoder(nn.Module):
     def __init__(self, *, image_size: int, width: int, embedding: int) -> None:
         super().__init__()
         halvings = int(math.log2(image_size / _SMALLEST_MAP))
-        channels = [3, *(width * min(2**i, 4) for i in range(halvings))]
+        self.map_channels = tuple(width * min(2**i, 4) for i in range(halvings))
+        """Channels of the feature maps of side S/2, S/4 ..."""
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(itertools.pairwise(channels)):
+        for i, (before, after) in enumerate(itertools.pairwise((3, *self.map_channels))):
             layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=i == 0))
             if i > 0:
                 layers.append(nn.BatchNorm2d(after))
             layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers)
         side = image_size >> halvings
-        self.head = nn.Linear(channels[-1] * side * side, embedding)
+        self.head = nn.Linear(self.map_channels[-1] * side * side, embedding)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, S, S) in -1..1 to the feature maps (B, C, S/2, S/2), (B, C, S/4, S/4) ... behind each
+        activation."""
+        x, found = images, []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(x)
+        return found
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""

@@ -94,23 +94,19 @@ class ImprovedGan:
     wrong_weight: float = 0.5
     """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
     close_wrong_share: float = 0.0
-    """Share of wrong pairs whose caption is the closest, in the text encoder's space, of 64 drawn from other classes,
-    so that the discriminator must look at everything a caption says; the others take the neighbour's caption."""
-    interp_share: float = 0.0
-    """Share of painted pictures whose condition is a random blend of two captions (GAN-INT)."""
+    """Share of wrong pairs whose caption is, of 512 drawn from other classes, the one that shares most words with the
+    right one, so that the discriminator must look at everything a caption says; the others take the neighbour's."""
+    encoder_maps: bool = True
+    """The discriminator also sees the feature maps of the image encoder that the text encoder was trained with, frozen
+    (small-cnn only)."""
     augment: str = ""
     """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
     translation, cutout; empty for none."""
-    matching_weight: float = 0.0
-    """Weight, in the generator's loss, of the text encoder's own matching loss on painted pictures (its image encoder
-    stays frozen); 0 for none."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
     and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.3
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
-    gradient_penalty: float = 0.0
-    """Weight of the matching-aware zero-centred gradient penalty (power 6) on real pairs; 0 for none."""
     batch_size: int = 32
     """Pictures in a batch."""
     generator_rate: float = 1e-3
@@ -133,10 +129,7 @@ class ImprovedGan:
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
             raise LimnerError(f"image_size must be a power of two from 16 up, got {self.image_size}.")
         _check_crop(self.scale_size, self.image_size)
-        for name in ("matching_weight", "gradient_penalty"):
-            if getattr(self, name) < 0:
-                raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        for name in ("wrong_weight", "close_wrong_share", "interp_share", "decay_from"):
+        for name in ("wrong_weight", "close_wrong_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.variety_weight and self.batch_size % 2:
@@ -180,6 +173,10 @@ class GanClsConfig:
         if self.matching.image_size != self.gan.image_size:
             raise LimnerError(f"matching.image_size and gan.image_size must be equal, got {self.matching.image_size} "
                               f"and {self.gan.image_size}.")
+        if (isinstance(self.gan, ImprovedGan) and self.gan.encoder_maps
+                and self.matching.image.architecture != "small-cnn"):
+            raise LimnerError(f"only the image encoder small-cnn has feature maps to lend, not "
+                              f"{self.matching.image.architecture}: set gan.encoder_maps=false.")
         if self.style is not None and self.gan.image_size != 64:
             raise LimnerError(f"the style encoder reads pictures of 64 pixels; gan.image_size is "
                               f"{self.gan.image_size}. Leave style out.")

@@ -7,36 +7,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.nn.modulation import ModulatedUpBlock, Modulation
+from limner.nn.whitening import Whitened
 
 _LARGEST_FACTOR = 8
 _PROJECTION = 128
-
-
-class Standardised(nn.Module):
-    """Caption embeddings brought to mean 0 and variance 1 a feature, by the statistics of the training captions."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("deviation", torch.ones(size))
-
-    def fit(self, embeddings: Tensor) -> None:
-        """Takes the statistics of embeddings (N, size)."""
-        self.mean.copy_(embeddings.mean(0))
-        self.deviation.copy_(embeddings.std(0).clamp_min(1e-4))
-
-    def forward(self, text: Tensor) -> Tensor:
-        """(B, size) to the same shape."""
-        return (text - self.mean) / self.deviation
 
 
 class ModulatedGenerator(nn.Module):
@@ -57,7 +38,7 @@ class ModulatedGenerator(nn.Module):
         super().__init__()
         doublings = int(math.log2(image_size // 4))
         channels = [width * min(2**i, _LARGEST_FACTOR) for i in range(doublings, 0, -1)]
-        self.standardised = Standardised(text_size)
+        self.whitened = Whitened(text_size)
         self.text = nn.Linear(text_size, condition_size)
         self.start = nn.Linear(noise_size + condition_size, channels[0] * 16)
         self.condition = nn.Linear(noise_size + condition_size, condition_size)
@@ -70,7 +51,7 @@ class ModulatedGenerator(nn.Module):
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
         """Noise (B, noise_size) and embeddings (B, text_size) to pictures (B, 3, S, S) in -1..1."""
-        joint = torch.cat([noise, functional.leaky_relu(self.text(self.standardised(text)), 0.2)], dim=1)
+        joint = torch.cat([noise, functional.leaky_relu(self.text(self.whitened(text)), 0.2)], dim=1)
         condition = functional.leaky_relu(self.condition(joint), 0.2)
         x = self.start(joint).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
@@ -87,9 +68,14 @@ class MatchingDiscriminator(nn.Module):
     the map, a 1x1 convolution mixes them and a 4x4 convolution gives one score. Every layer but the first and the last
     is normalised over all its channels and places (layer normalisation), each picture by itself. To the score comes a
     dot product of what was seen and what the caption means (projection discriminator, Miyato and Koyama 2018).
+
+    ``look`` may be lent another network's feature maps of the same pictures; a 1x1 convolution adds them to its own of
+    the same side (compare projected GANs, Sauer et al. 2021).
     """
 
-    def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int) -> None:
+    def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int,
+                 lent: Sequence[int] = ()) -> None:
+        """``lent``: the channels of the lent maps, of side S/4, S/8 ... 4; none for no maps."""
         super().__init__()
         halvings = int(math.log2(image_size // 4))
         channels = [3, *(width * min(2**i, _LARGEST_FACTOR) for i in range(halvings))]
@@ -97,35 +83,40 @@ class MatchingDiscriminator(nn.Module):
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in itertools.pairwise(channels)
         )
         self.normalisations = nn.ModuleList(
-            nn.GroupNorm(1, width) if i else nn.Identity() for i, width in enumerate(channels[1:])
+            nn.GroupNorm(1, width) for width in channels[2:]
         )
-        self.standardised = Standardised(text_size)
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(count, own, 1, bias=False) for count, own in zip(lent, channels[2:], strict=bool(lent))
+        )
+        self.whitened = Whitened(text_size)
         self.text = nn.Linear(text_size, condition_size)
         self.joint = nn.Conv2d(channels[-1] + 1 + condition_size, channels[-1], 1)
         self.joint_normalisation = nn.GroupNorm(1, channels[-1])
         self.score = nn.Conv2d(channels[-1], 1, 4)
-        self.seen = nn.Linear(channels[-1] * 16, _PROJECTION)
+        self.seen = nn.Linear(channels[-1] * (16 + 1), _PROJECTION)
         self.meant = nn.Linear(text_size, _PROJECTION)
 
-    def look(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
-        x = images
-        for layer, normalisation in zip(self.layers, self.normalisations, strict=True):
-            x = functional.leaky_relu(normalisation(layer(x)), 0.2)
+    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
+        """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to feature maps (B, F, 4, 4)."""
+        x = functional.leaky_relu(self.layers[0](images), 0.2)
+        additions = [lateral(maps) for lateral, maps in zip(self.laterals, lent, strict=True)]
+        for i, layer in enumerate(self.layers[1:]):
+            x = layer(x)
+            if additions:
+                x = x + additions[i]
+            x = functional.leaky_relu(self.normalisations[i](x), 0.2)
         return x
 
     def judge(self, features: Tensor, text: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and embeddings (B, text_size) to scores (B,) in float32, unbounded."""
-        text = self.standardised(text)
+        text = self.whitened(text)
         told = functional.leaky_relu(self.text(text), 0.2).to(features.dtype)
         told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
         variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
         variety = variety.expand(len(features), 1, *features.shape[2:])
         joint = self.joint_normalisation(self.joint(torch.cat([features, variety, told], dim=1)))
         score = self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
-        agreement = (self.seen(features.flatten(1)) * self.meant(text)).float().sum(1)
+        # with the largest value in each channel: what is learnt of a thing in one place helps to know it in another
+        seen = self.seen(torch.cat([features.flatten(1), features.amax((2, 3))], dim=1))
+        agreement = (seen * self.meant(text)).float().sum(1)
         return score + agreement / math.sqrt(_PROJECTION)
-
-    def forward(self, images: Tensor, text: Tensor) -> Tensor:
-        """Pictures and embeddings to scores (B,)."""
-        return self.judge(self.look(images), text)

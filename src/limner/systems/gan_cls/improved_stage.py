@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
-from limner.matching.losses import symmetric_structured_joint_embedding_loss
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.systems.captions import matched_captions
@@ -19,8 +18,9 @@ from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
+from limner.vision.encoders import SmallImageEncoder
 
-_WRONG_POOL = 64
+_WRONG_POOL = 512
 
 
 class ImprovedGanStage:
@@ -37,9 +37,10 @@ class ImprovedGanStage:
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
             width=gan.discriminator_width, image_size=gan.image_size,
+            lent=self._encoder().map_channels[1:] if gan.encoder_maps else (),
         )
         for network in (self.generator, self.discriminator):
-            network.standardised.fit(self.captions.embeddings)  # type: ignore[union-attr]
+            network.whitened.fit(self.captions.embeddings)  # type: ignore[union-attr]
             channels_last(network)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         betas = (0.5, 0.99)
@@ -60,7 +61,7 @@ class ImprovedGanStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
         text = self.captions.of(batch.captions, context.device)
-        told = self._told(text, context)
+        told = self._told(text)
         noise = context.normal("generator", len(text), self.gan.noise_size)
         with context.autocast():
             painted = self.generator(noise, told)
@@ -73,7 +74,7 @@ class ImprovedGanStage:
         real = as_float(batch.images)
         other, is_wrong = self._wrong(batch, text, context)
         with context.autocast():
-            features = self.discriminator.look(self._seen(torch.cat([real, painted]), "look", context))
+            features = self._look(torch.cat([real, painted]), "look", context)
             of_real, of_painted = features.chunk(2)
             right = self.discriminator.judge(of_real, text)
             wrong = self.discriminator.judge(of_real, other)
@@ -85,41 +86,23 @@ class ImprovedGanStage:
             "fake": functional.relu(1 + fake).mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
-        if self.gan.gradient_penalty:
-            parts["penalty"] = self._penalty(real, text)
-            loss = loss + self.gan.gradient_penalty * parts["penalty"]
         context.update(self.optimisers["discriminator"], loss)
         return parts | {"discriminator": loss}
 
     def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
                          context: StepContext) -> dict[str, Tensor]:
         """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
-        judge = self.captions.judge if self.gan.matching_weight else None
         self.discriminator.requires_grad_(False)
         with context.autocast():
-            score = self.discriminator(self._seen(painted, "paint", context), told)
-            seen = None if judge is None else judge.to(painted.device)(painted).float()
+            score = self.discriminator.judge(self._look(painted, "paint", context), told)
         self.discriminator.requires_grad_(True)
         loss = -score.mean()
         parts = {}
-        if seen is not None:
-            parts["matching"] = self._matching(seen, told)
-            loss = loss + self.gan.matching_weight * parts["matching"]
         if self.gan.variety_weight:
             parts["variety"] = self._variety(painted.float(), noise)
             loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers["generator"], loss)
         return parts | {"generator": loss}
-
-    def _matching(self, seen: Tensor, told: Tensor) -> Tensor:
-        """Structured joint embedding of painted pictures and their captions, as AttnGAN uses its matching model.
-
-        Where every caption is painted twice, each half of the batch is contrasted by itself.
-        """
-        halves = 2 if self.gan.variety_weight else 1
-        losses = [symmetric_structured_joint_embedding_loss(image, caption)
-                  for image, caption in zip(seen.chunk(halves), told.chunk(halves), strict=True)]
-        return torch.stack(losses).mean()
 
     def _variety(self, painted: Tensor, noise: Tensor) -> Tensor:
         """Mean distance of the two pictures of a caption per distance of their noises, up to the goal.
@@ -130,18 +113,9 @@ class ImprovedGanStage:
         distance = (first - second).abs().mean((1, 2, 3))
         return (distance / torch.sub(*noise.chunk(2)).abs().mean(1)).clamp(max=self.gan.variety_goal).mean()
 
-    def _told(self, text: Tensor, context: StepContext) -> Tensor:
-        """The captions to paint: those of the batch, blended or painted twice where the configuration says so."""
-        told = self._blended(text, context)
-        return told.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else told
-
-    def _blended(self, text: Tensor, context: StepContext) -> Tensor:
-        """Some rows with a random point between two captions (GAN-INT)."""
-        if not self.gan.interp_share:
-            return text
-        share = context.uniform("interpolation", len(text), 2)
-        amount = torch.where(share[:, :1] < self.gan.interp_share, share[:, 1:], torch.zeros_like(share[:, 1:]))
-        return torch.lerp(text, text.roll(1, 0), amount)
+    def _told(self, text: Tensor) -> Tensor:
+        """The captions to paint: those of the batch, or half of them twice where noise must bring variety."""
+        return text.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else text
 
     def _wrong(self, batch: Batch, text: Tensor, context: StepContext) -> tuple[Tensor, Tensor]:
         """Another embedding for every row: the neighbour's or a close one; and 1 where it is of another class (of
@@ -149,25 +123,22 @@ class ImprovedGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         other, differs = text.roll(1, 0), kinds != kinds.roll(1, 0)
         if self.gan.close_wrong_share:
-            numbers = context.uniform("wrong", len(text), 1 + _WRONG_POOL)
-            close = self.captions.close_wrong(text, kinds, numbers[:, 1:])
-            chosen = numbers[:, 0] < self.gan.close_wrong_share
+            close = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", _WRONG_POOL))
+            chosen = context.uniform("wrong", len(text)) < self.gan.close_wrong_share
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return other, differs.float()
 
-    def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
-        if not self.gan.augment:
-            return images
-        return augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
+    def _look(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+        """What the discriminator sees in pictures, augmented where the configuration says so."""
+        if self.gan.augment:
+            images = augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
+        lent = self._encoder().to(images.device).maps(images)[1:] if self.gan.encoder_maps else ()
+        return self.discriminator.look(images, lent)
 
-    def _penalty(self, images: Tensor, text: Tensor) -> Tensor:
-        """E[|(grad_x D, grad_t D)|^6] on real pairs, in float32: the norm of the joined gradient, as in the code of
-        DF-GAN (Tao et al. 2022); eq. 2 of the paper adds the two norms instead."""
-        images, text = images.detach().requires_grad_(), text.detach().requires_grad_()
-        score = self.discriminator(images, text)
-        gradients = torch.autograd.grad(score.sum(), (images, text), create_graph=True)
-        norm = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).norm(dim=1)
-        return norm.pow(6).mean()
+    def _encoder(self) -> SmallImageEncoder:
+        """The frozen image encoder of the text encoder's stage."""
+        assert isinstance(self.captions.judge, SmallImageEncoder)
+        return self.captions.judge
 
     def _set_learning_rates(self, context: StepContext) -> None:
         start = self.gan.decay_from

@@ -54,13 +54,13 @@ def _small_text() -> TextEncoderConfig:
 
 
 def gan_cls_small() -> GanClsConfig:
-    """Improved GAN-CLS for captioned pictures of one's own, small, 64 px; no long training of it yet."""
+    """Improved GAN-CLS for captioned pictures of one's own, small, 64 px."""
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=400_000, tick=20_000, best="top1"),
                                 scale_size=72, flip=True, batch_size=64, min_count=2),
         gan=ImprovedGan(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000),
                         generator_width=32, discriminator_width=48, noise_size=100, scale_size=72, flip=True,
-                        augment="color,translation,cutout"),
+                        augment="color,translation,cutout", variety_weight=2.0, close_wrong_share=0.5),
     )
 
 
@@ -69,7 +69,7 @@ def shapes_gan_cls() -> GanClsConfig:
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
                                 image=ImageEncoderConfig(width=32)),
-        gan=ImprovedGan(schedule=Schedule(images=150_000, tick=10_000, average_half_life=10_000), variety_weight=5.0,
+        gan=ImprovedGan(schedule=Schedule(images=600_000, tick=20_000, average_half_life=10_000), variety_weight=5.0,
                         variety_goal=0.25, close_wrong_share=0.75),
     )
 

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import torch
+
+from limner.text.overlap import WordOverlap
+
+CAPTIONS = ["a red star", "A red, red box!", "a large blue star at the top", "", "a small blue star at the top",
+            "a red star"]
+
+
+def _closest(row: int, kind: int, pool: list[int], kinds: list[int]) -> int:
+    numbers = torch.tensor([(number + 0.5) / len(CAPTIONS) for number in pool])
+    overlap = WordOverlap(CAPTIONS, torch.tensor(kinds))
+    return int(overlap.closest(torch.tensor([row]), torch.tensor([kind]), numbers))
+
+
+def test_the_caption_with_most_words_in_common() -> None:
+    kinds = [0, 1, 2, 3, 4, 5]
+    assert _closest(2, 2, [0, 1, 3, 4], kinds) == 4  # 6 of 8 words
+    assert _closest(0, 0, [1, 2, 4], kinds) == 1  # 2 of 4 against 2 of 8
+    assert _closest(0, 0, [1, 5], kinds) == 5
+
+
+def test_captions_of_the_own_class_are_passed_over() -> None:
+    assert _closest(0, 0, [5, 1], [0, 1, 2, 3, 4, 0]) == 1
+    assert _closest(0, 0, [5, 0], [0, 1, 2, 3, 4, 0]) == 5  # there are no others: the first
+
+
+def test_an_empty_caption_overlaps_with_none() -> None:
+    assert _closest(3, 3, [2, 0], [0, 1, 2, 3, 4, 5]) == 2
+
+
+def test_every_row_chooses_for_itself() -> None:
+    overlap = WordOverlap(CAPTIONS, torch.arange(6))
+    numbers = (torch.arange(6) + 0.5) / 6
+    assert overlap.closest(torch.arange(6), torch.arange(6), numbers).tolist() == [5, 0, 4, 0, 2, 0]
