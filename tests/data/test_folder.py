@@ -57,7 +57,6 @@ def test_all_fields_are_read(tmp_path):
     (line(bbox=[1, 2, 0, 4]), "positive width"),
     (line(bbox=[1, 2, float("nan"), 4]), "positive width"),
     (line(bbox="1 2 3 4"), "four numbers"),
-    (line(bbox=[10**400, 2, 3, 4]), "four numbers"),
     (line(keypoints=[[1, 2]]), "[x, y, visible]"),
     (line(keypoints=[[1, 2, 3]]), "visible 0 or 1"),
     (line(keypoints=[[1, float("inf"), 1]]), "finite"),

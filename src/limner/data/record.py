@@ -68,7 +68,7 @@ class Record:
             bbox = None if line.get("bbox") is None else tuple(float(number) for number in line["bbox"])
             points = line.get("keypoints")
             keypoints = None if points is None else tuple((float(x), float(y), float(v)) for x, y, v in points)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError):
             raise LimnerError("bbox must be four numbers and keypoints a list of [x, y, visible].") from None
         objects = line.get("objects")
         return cls(
