@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -112,9 +113,10 @@ def _measure(bench: Bench) -> Measured:
     captions = [bench.pictures.records[row].captions[0] for row in rows]
     own = bounds(rows, captions, "Bounds under own captions", crossed=False, passes=PASSES)
     error = float(own.std(ddof=1) / np.sqrt(len(own)))
-    record = {"protocol": PROTOCOL, "pictures": len(rows), "passes": PASSES, "unit": "nats a picture",
-              "bound": float(own.mean()), "standard_error": error, "deviation": float(own.std(ddof=1)),
-              "bits_per_value": float(-own.mean() / np.log(2) / (config.drawing.channels * pixels[0, ..., 0].size))}
+    record: dict[str, Any] = {
+        "protocol": PROTOCOL, "pictures": len(rows), "passes": PASSES, "unit": "nats a picture",
+        "bound": float(own.mean()), "standard_error": error, "deviation": float(own.std(ddof=1)),
+        "bits_per_value": float(-own.mean() / np.log(2) / (config.drawing.channels * pixels[0, ..., 0].size))}
     lines = [Line("likelihood", f"{own.mean():.1f} +- {error:.1f}", "higher",
                   f"nats a picture, a lower bound; {len(rows)} pictures, {PASSES} passes each, +- one standard error")]
     if config.captions is None:

@@ -33,6 +33,7 @@ _MODULES = {
     "fd-pretrained": "frechet",
     "kd-pretrained": "kernel_distance",
     "prdc-pretrained": "prdc",
+    "likelihood": "likelihood",
     "timing": "timing",
 }
 
