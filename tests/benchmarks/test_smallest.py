@@ -15,6 +15,7 @@ SMALLEST = {
     "loader": ["40"],
     "generated_data": ["4"],
     "text_encoders": ["--batch", "1"],
+    "attngan": ["--rounds", "1", "--smallest"],
     "aligndraw": ["--rows", "2", "--steps", "2", "--words", "3", "--rounds", "1", "--preset", "aligndraw-shapes"],
 }
 

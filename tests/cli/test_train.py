@@ -30,6 +30,20 @@ def test_from_a_folder_of_pictures_to_a_painting_and_a_bundle(limner: Run) -> No
         assert words in card
 
 
+def test_broken_pictures_are_left_out_only_when_told(limner: Run) -> None:
+    assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
+    broken = sorted(Path("data").rglob("*.png"))[3]
+    broken.write_bytes(b"no picture")
+    refused = limner("train", "gan-cls-debug", "data", "--out", "run", "--device", "cpu")
+    assert refused.status == 2
+    assert "--skip-broken" in refused.err
+    done = limner("train", "gan-cls-debug", "data", "--out", "other", "--device", "cpu", "--skip-broken",
+                  "--cache-dir", "cache")
+    assert done.status == 0
+    assert f"left out: {broken.relative_to('data').as_posix()}" in done.err
+    assert list(Path("cache").iterdir())
+
+
 def test_presets_are_listed(limner: Run) -> None:
     listed = limner("train", "--list").out
     for preset in presets():

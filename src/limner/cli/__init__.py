@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import limner
-from limner.cli import blend, compare, data, evaluate, models, paint, retrieval, show, train
+from limner.cli import blend, compare, data, evaluate, explain, models, paint, retrieval, show, train
 from limner.cli.terminal import say
 from limner.errors import LimnerError, TrainingStopped
 
-_COMMANDS = (paint, blend, compare, show, models, data, train, retrieval, evaluate)
+_COMMANDS = (paint, blend, compare, show, explain, models, data, train, retrieval, evaluate)
 
 _DESCRIPTION = "Limner paints pictures from words with the classic text-to-image systems, and trains them on your own."
 

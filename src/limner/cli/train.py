@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from limner.cli.terminal import parsed_value, progress
+from limner.cli.terminal import parsed_value, progress, say
 from limner.errors import LimnerError
 
 _EXAMPLES = """\
@@ -48,6 +48,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto", help="32, bf16 or auto (default auto: bf16 where it is fast)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's choice)")
     parser.add_argument("--keep", type=int, default=2, metavar="N", help="checkpoints kept beside the best (default 2)")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where the cache of a read-only DATA goes")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out broken pictures and faulty lines of DATA")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained as JSON and stop")
     parser.set_defaults(run=run)
@@ -86,7 +88,10 @@ def run(arguments: argparse.Namespace) -> None:
     from limner.training.loop import train
 
     with progress() as bar:
-        corpus = open_corpus(arguments.data, progress=bar)
+        corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar,
+                             skip_broken=arguments.skip_broken)
+    for problem in corpus.skipped:
+        say(f"left out: {problem}")
     train(system, preset, config, corpus, arguments.out, settings, resume=arguments.resume)
     print(arguments.out)
 

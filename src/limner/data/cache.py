@@ -119,7 +119,7 @@ class PictureCache:
             more = f" and {broken - _SHOWN} more" if broken > _SHOWN else ""
             raise LimnerError(f"{broken} of {total} pictures in {self.root} are broken: {' '.join(faults)}{more}. "
                               f"See all with: limner data check {self.root}. Mend them, take them out, "
-                              "or let them be left out with skip_broken.")
+                              "or let them be left out with skip_broken (limner train --skip-broken).")
 
 
 def content_key(root: Path, file_names: Sequence[str]) -> str:

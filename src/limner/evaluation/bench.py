@@ -16,9 +16,11 @@ from limner.data.pictures import Corpus, PictureSet
 from limner.errors import LimnerError
 from limner.evaluation import figures
 from limner.evaluation.attributes import Attributes, find_attributes
+from limner.evaluation.extractors import Extractor, build_extractor, reference_features
 from limner.evaluation.oracle import Oracle, OracleConfig
 from limner.evaluation.oracle_training import find_oracle
 from limner.painting.painter import Painter
+from limner.randomness import stream
 from limner.systems.protocol import Request
 
 SAMPLES = 2000
@@ -32,6 +34,14 @@ class Sources:
 
     oracle: OracleConfig = field(default_factory=OracleConfig)
     """Settings of the classifier that is trained on the data."""
+    run: Path | None = None
+    """The run that trained the painter: its matching model is ``own``."""
+    judge: Path | None = None
+    """Another run, whose matching model is ``judge``."""
+    pretrained: Path | None = None
+    """Folder of an image model of the transformers library."""
+    inception: Path | None = None
+    """File of the standard Inception weights."""
 
 
 class Bench:
@@ -129,6 +139,32 @@ class Bench:
                              progress=self.progress)
         self.judges["oracle"] = oracle.about
         return oracle
+
+    def extractor(self, name: str) -> Extractor:
+        """A feature extractor, by a name of ``EXTRACTORS``."""
+        return self.once(f"extractor {name}", lambda: self._extractor(name))
+
+    def _extractor(self, name: str) -> Extractor:
+        extractor = build_extractor(self, name)
+        self.judges[name] = extractor.about
+        return extractor
+
+    def painted_features(self, name: str) -> np.ndarray:
+        """float32 (N, F): features of ``paintings``."""
+        return self.once(f"painted features {name}", lambda: self.extractor(name).features(
+            self.paintings, progress=self.progress, what=f"Features of paintings ({name})"))
+
+    def real_features(self, name: str) -> np.ndarray:
+        """float32 (M, F): features of all pictures of the split, squashed to the side of the paintings first."""
+        return self.once(f"real features {name}", lambda: reference_features(
+            self.pictures, self.corpus.root, self.extractor(name), self.paintings.shape[1], cache_dir=self.cache_dir,
+            progress=self.progress))
+
+    def real_halves(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The real features in two halves at random: what reality scores against itself."""
+        features = self.real_features(name)
+        order = stream(self.seed, "real halves").permutation(len(features))
+        return features[order[:len(order) // 2]], features[order[len(order) // 2:]]
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What ``make`` gives, made at the first call: for what several metrics share."""

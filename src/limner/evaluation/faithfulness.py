@@ -171,7 +171,7 @@ def _confusions(result: Faithfulness) -> list[Table]:
         seen = sorted({value for row in confusion.values() for value in row} | set(confusion))
         rows = [[asked, *(str(row.get(value, "")) for value in seen)] for asked, row in confusion.items()]
         tables.append(Table(f"{name}: asked for (rows), seen (columns), paintings", (name, *seen), rows,
-                            page_only=True))
+                            page_only=True, shaded=True))
     return tables
 
 

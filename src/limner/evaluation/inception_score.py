@@ -10,8 +10,15 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import torch
 
 from limner.errors import LimnerError
+from limner.evaluation.bench import Bench
+from limner.evaluation.extractors import lacks_extractor, standard_inception
+from limner.evaluation.metric import Line, Measured, Metric
+from limner.randomness import stream
+
+SPLITS = 10
 
 
 def inception_score(probabilities: np.ndarray, *, splits: int = 10) -> tuple[float, float]:
@@ -37,3 +44,30 @@ def inception_score(probabilities: np.ndarray, *, splits: int = 10) -> tuple[flo
         ratio = np.divide(part, part.mean(0), out=np.ones_like(part), where=part > 0)
         scores.append(np.exp((part * np.log(ratio)).sum(1).mean()))
     return float(np.mean(scores)), float(np.std(scores))
+
+
+def _needs(bench: Bench) -> str | None:
+    if min(len(bench.rows), len(bench.pictures)) < SPLITS:
+        return f"it needs at least {SPLITS} samples and pictures"
+    return lacks_extractor(bench, "inception")
+
+
+def _measure(bench: Bench) -> Measured:
+    network = standard_inception(bench)
+
+    def score(features: np.ndarray) -> tuple[float, float]:
+        rows = torch.from_numpy(features[stream(bench.seed, "inception score").permutation(len(features))])
+        return inception_score(network.probabilities(rows.to(bench.device)).cpu().numpy(), splits=SPLITS)
+
+    painted, real = bench.painted_features("inception"), bench.real_features("inception")
+    (value, deviation), (ceiling, ceiling_deviation) = score(painted), score(real)
+    record = {"protocol": "inception-score-1", "value": value, "deviation": deviation, "samples": len(painted),
+              "splits": SPLITS, "extractor": bench.extractor("inception").about["hash"],
+              "side": int(bench.paintings.shape[1]),
+              "real": {"value": ceiling, "deviation": ceiling_deviation, "pictures": len(real)}}
+    note = f"{len(painted)} paintings in {SPLITS} parts; real pictures {ceiling:.3f}"
+    return Measured(record, lines=[Line("inception-score", f"{value:.3f} +- {deviation:.3f}", "higher", note)])
+
+
+METRICS = {"inception-score": Metric("how sure and how various a classifier of ImageNet finds the paintings", _needs,
+                                     _measure)}

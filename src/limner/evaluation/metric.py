@@ -65,6 +65,8 @@ class Table:
     """Columns, besides the first one, that are set to the left; numbers stand to the right."""
     page_only: bool = False
     """Too long for a terminal: the HTML page alone shows it."""
+    shaded: bool = False
+    """Cells are counts or empty, and the page shades each by its share of its row."""
 
 
 @dataclass

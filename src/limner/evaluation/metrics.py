@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 _MODULES = {
     "faithfulness": "faithfulness",
     "diversity": "diversity",
+    "fid": "frechet",
+    "kid": "kernel_distance",
+    "prdc-inception": "prdc",
+    "inception-score": "inception_score",
+    "fd-oracle": "frechet",
+    "kd-oracle": "kernel_distance",
+    "prdc-oracle": "prdc",
+    "fd-own": "frechet",
+    "kd-own": "kernel_distance",
+    "prdc-own": "prdc",
+    "r-precision-own": "r_precision",
+    "fd-judge": "frechet",
+    "kd-judge": "kernel_distance",
+    "prdc-judge": "prdc",
+    "r-precision-judge": "r_precision",
+    "fd-pretrained": "frechet",
+    "kd-pretrained": "kernel_distance",
+    "prdc-pretrained": "prdc",
+    "likelihood": "likelihood",
+    "timing": "timing",
 }
 
 

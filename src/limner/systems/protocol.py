@@ -74,6 +74,17 @@ class StepAttention:
     side, and the blur of its points."""
 
 
+@dataclass(frozen=True, eq=False)
+class WordMaps:
+    """Where every word of a caption was looked up: ``Picture.extras["attention"]`` of a system whose regions look up
+    their words is a dictionary of these, by the side of the picture that the look-up led to ("128")."""
+
+    words: tuple[str, ...]
+    """The words of the caption that are read, in order."""
+    maps: np.ndarray
+    """float32 (words, S, S): at every place the shares of the words, which sum to 1 over the words."""
+
+
 class SystemPainter(Protocol):
     """A trained system ready to paint. A request gives the same pixels alone, in any batch and after a reload."""
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
 from limner.errors import LimnerError
-from limner.matching.damsm.config import DamsmConfig, DamsmImage
+from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
 from limner.matching.damsm.image_encoder import build_region_encoder
 from limner.matching.damsm.retrieval import r_precision
+from limner.matching.damsm.text_encoder import WordEncoder
 from limner.matching.damsm.vocabulary import Vocabulary, shorten
 from limner.training.schedule import Schedule
 
@@ -66,6 +69,20 @@ def test_unknown_words_are_left_out_and_named() -> None:
     assert tokens.tolist() == [[0, 0], [4, 2]]
     assert lengths.tolist() == [1, 2]
     assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+
+
+@pytest.mark.parametrize("recurrence", ["lstm", "gru"])
+def test_a_caption_is_read_alike_alone_and_in_company(recurrence: Literal["lstm", "gru"]) -> None:
+    torch.manual_seed(0)
+    encoder = WordEncoder(DamsmText(recurrence=recurrence, word_size=6), 10, 8).eval()
+    tokens = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]])
+    words, sentences = encoder(tokens, torch.tensor([4, 2]))
+    alone, sentence = encoder(tokens[1:, :2], torch.tensor([2]))
+    torch.testing.assert_close(words[1:, :, :2], alone)
+    torch.testing.assert_close(sentences[1:], sentence)
+    assert words[1, :, 2:].abs().max() == 0
+    # forwards the last state stands at the last word, backwards at the first
+    torch.testing.assert_close(sentence[0], torch.cat([alone[0, :4, 1], alone[0, 4:, 0]]))
 
 
 @pytest.mark.parametrize("size", [16, 64, 96, 128])

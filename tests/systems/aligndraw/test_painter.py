@@ -87,6 +87,10 @@ def test_bounds_do_not_depend_on_the_other_pairs() -> None:
     assert inner.bounds(pictures, [BLUE], seed=4)[:, 0] == pytest.approx(bounds[:, 1], rel=1e-5)
     assert abs(bounds[:, 0] - bounds[:, 1]).min() > 0
     assert not np.allclose(inner.bounds(pictures, [BLUE], seed=4, samples=2)[:, 0], bounds[:, 1], rtol=1e-5)
+    own = inner.bounds(pictures[:2], [RED, BLUE], crossed=False, seed=4)
+    assert own == pytest.approx(bounds[[0, 1], [0, 1]], rel=1e-5)
+    with pytest.raises(LimnerError, match="each of 2 pictures needs a caption, got 1"):
+        inner.bounds(pictures[:2], [RED], crossed=False)
     with pytest.raises(LimnerError, match=r"pictures must be uint8 \(N, 16, 16, 3\), got uint8 \(5, 8, 16, 3\)"):
         inner.bounds(pictures[:, ::2], [RED])
     del made.weights["recognition"]

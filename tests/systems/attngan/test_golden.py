@@ -29,6 +29,7 @@ from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
 from limner.matching.damsm.image_encoder import InceptionRegions
 from limner.matching.damsm.stage import DamsmStage
 from limner.matching.damsm.text_encoder import WordEncoder, padding_of
+from limner.nn.folding import fold_batch_norms
 from limner.systems.attngan.config import AttnGanConfig, GanConfig
 from limner.systems.attngan.losses import adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, WordAttention, initialise_attngan
@@ -248,7 +249,7 @@ def _stage() -> AttnGanStage:
     _procedural(images.trunk)
     images.load_state_dict({name: value for name, value in ref.state("step", "init/image/", image_encoder_name).items()
                             if name.startswith("to_")}, strict=False)
-    stage.scorer.image_encoder = images.eval().requires_grad_(False)
+    stage.scorer.image_encoder = fold_batch_norms(images.eval().requires_grad_(False))
     ref.load(stage.generator, ref.state("step", "init/G/", generator_name))
     for i, network in enumerate(stage.discriminators.values()):
         ref.load(network, ref.state("step", f"init/D{i}/", discriminator_name))

@@ -11,6 +11,8 @@ from limner.data.shapes import shapes_arrays
 from limner.matching.damsm.scorer import DamsmScorer, r_precision_of
 from limner.painting.painter import Painter
 from limner.systems import get_system
+from limner.systems.attngan.build import build_generator
+from limner.systems.attngan.painter import AttnGanPainter
 from limner.systems.attngan.presets import attngan_paper_debug
 from limner.training.stage import Components
 
@@ -52,6 +54,25 @@ def test_a_painting_shows_its_stages_and_where_every_word_was_looked_up(painter:
     assert np.array_equal(frames[-1].array, painting.array)
 
 
+def test_the_painter_paints_what_the_trained_generator_does(painter: Painter, trained: Components) -> None:
+    """Folding and the doubling kernels change nothing but rounding, and a saved painter has the trained weights."""
+    inner = painter._painter
+    assert isinstance(inner, AttnGanPainter)
+    generator = build_generator(attngan_paper_debug())
+    generator.load_state_dict(trained.weights["generator"])
+    numbers = torch.Generator().manual_seed(0)
+    gan = attngan_paper_debug().gan
+    noise, condition = (torch.randn(2, size, generator=numbers) for size in (gan.noise_size, gan.condition_size))
+    sentence, words, padding = (part.repeat(2, *(1,) * part.ndim) for part in inner._read(CAPTION))
+    with torch.no_grad():
+        expected = generator.eval()(noise, condition, sentence, words, padding)
+        painted = inner.generator(noise, condition, sentence, words, padding)
+    for ours, theirs in zip((*painted.images, *painted.shares), (*expected.images, *expected.shares), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    saved = painter.components.weights["generator"]
+    assert all(torch.equal(saved[name], value) for name, value in trained.weights["generator"].items())
+
+
 def test_a_picture_is_the_same_alone_and_in_company(painter: Painter) -> None:
     alone = painter(CAPTION, seed=3)
     company = painter([CAPTION, "two large blue squares beside a green star", "red", CAPTION], seed=3)
@@ -70,9 +91,13 @@ def test_the_scorer_explains_and_judges(trained: Components, corpus: Corpus) -> 
     scorer = DamsmScorer(attngan_paper_debug().damsm, trained, name="tiny")
     pictures = corpus.split("train")
     image = pictures.pixels(64)[0]
-    words, maps = scorer.explain(image, "a red zebra")
-    assert words == ["a", "red"]
-    np.testing.assert_allclose(maps.sum((1, 2)), 1, rtol=1e-5)
+    match = scorer.explain(image, "a red zebra")
+    assert match.words == ("a", "red")
+    np.testing.assert_allclose(match.maps.sum((1, 2)), 1, rtol=1e-5)
+    captions, vector = scorer.captions(["a red", "red", "a"]), scorer.images(image[None])
+    cosines = torch.nn.functional.cosine_similarity(captions, vector)
+    np.testing.assert_allclose([match.whole, *match.without], cosines, rtol=1e-4, atol=1e-6)
+    assert (np.abs(match.cosines) <= 1).all()
     result = r_precision_of(scorer, pictures.pixels(64)[:20], pictures.caption_ranges[:20, 0], pictures, candidates=4,
                             folds=2)
     assert 0 <= result.value <= 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from limner.config import from_json
 from limner.data.batch import as_float
@@ -17,8 +19,9 @@ from limner.matching.damsm.config import DamsmConfig
 from limner.matching.damsm.image_encoder import build_region_encoder
 from limner.matching.damsm.losses import attend_regions
 from limner.matching.damsm.retrieval import CANDIDATES, FOLDS, RPrecision, r_precision
-from limner.matching.damsm.text_encoder import WordEncoder, padding_of
+from limner.matching.damsm.text_encoder import WordEncoder
 from limner.matching.damsm.vocabulary import Vocabulary
+from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
 from limner.training.bundle_folder import read_bundle
 from limner.training.stage import Components
@@ -34,6 +37,22 @@ def load_word_encoder(config: DamsmConfig, components: Components) -> tuple[Word
     return encoder.eval().requires_grad_(False), vocabulary
 
 
+@dataclass(frozen=True, eq=False)
+class Match:
+    """How a picture and a caption match."""
+
+    words: tuple[str, ...]
+    """The n known words of the caption."""
+    maps: np.ndarray
+    """float32 (n, H, W): each word's shares of the picture's regions, which sum to 1."""
+    cosines: np.ndarray
+    """float32 (n,), -1 to 1: of each word and the regions that it means."""
+    whole: float
+    """-1 to 1: the cosine of the caption and the picture."""
+    without: np.ndarray
+    """float32 (n,): that cosine for the caption without this word (an empty caption for a single word)."""
+
+
 class DamsmScorer:
     """Text encoder and image encoder together, frozen.
 
@@ -46,7 +65,7 @@ class DamsmScorer:
         self.text_encoder, self.vocabulary = load_word_encoder(config, components)
         self.image_encoder = build_region_encoder(config)
         self.image_encoder.load_state_dict(components.weights["image_encoder"])
-        channels_last(self.image_encoder).eval().requires_grad_(False)
+        channels_last(fold_batch_norms(self.image_encoder.eval().requires_grad_(False)))
 
     @classmethod
     def from_run(cls, run: Path) -> DamsmScorer:
@@ -80,14 +99,8 @@ class DamsmScorer:
         return torch.cat([self._look(images[first : first + _CHUNK])[1] for first in range(0, len(images), _CHUNK)])
 
     @torch.inference_mode()
-    def explain(self, image: np.ndarray, caption: str) -> tuple[list[str], np.ndarray]:
-        """Which regions of a picture each word of a caption matches.
-
-        Args:
-            image: uint8 (S, S, 3), any S.
-
-        Returns:
-            The n known words, and float32 (n, H, W): each word's shares of the regions, which sum to 1.
+    def explain(self, image: np.ndarray, caption: str) -> Match:
+        """How a picture, uint8 (S, S, 3) of any S, and a caption match, word by word.
 
         Raises:
             LimnerError: no word of the caption is known.
@@ -95,16 +108,22 @@ class DamsmScorer:
         known = self.vocabulary.known(caption)
         if not known:
             raise LimnerError(f"no word of {caption!r} is in the vocabulary of {self.name}.")
-        tokens, lengths = self.vocabulary.table([caption])
+        # the caption, and after it the caption without each of its words
+        texts = [" ".join(known), *(" ".join(known[:i] + known[i + 1 :]) for i in range(len(known)))]
+        tokens, lengths = (torch.from_numpy(part) for part in self.vocabulary.table(texts))
         device = next(self.text_encoder.parameters()).device
-        words, _ = self.text_encoder(torch.from_numpy(tokens).long().to(device), torch.from_numpy(lengths))
-        regions = self._look(image[None])[0]
-        padding = padding_of(torch.from_numpy(lengths), tokens.shape[1])
-        _, shares = attend_regions(words.cpu(), padding, regions.flatten(2), self.config.sharpness.regions)
-        return known, shares[0, 0].unflatten(1, tuple(regions.shape[2:])).numpy()
+        words, sentences = (part.cpu() for part in self.text_encoder(tokens.long().to(device), lengths))
+        regions, vector = self._look(image[None])
+        words = words[:1, :, : len(known)]
+        padding = torch.zeros(1, len(known), dtype=torch.bool)
+        contexts, shares = attend_regions(words, padding, regions.flatten(2), self.config.sharpness.regions)
+        wholes = functional.cosine_similarity(sentences, vector, dim=1)
+        return Match(words=tuple(known), maps=shares[0, 0].unflatten(1, tuple(regions.shape[2:])).numpy(),
+                     cosines=functional.cosine_similarity(contexts[0, 0], words[0].T, dim=1).numpy(),
+                     whole=wholes[0].item(), without=wholes[1:].numpy())
 
     def _look(self, images: np.ndarray) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
         device = next(self.image_encoder.parameters()).device
         regions, vectors = self.image_encoder(as_float(pixels.to(device)))
         return regions.float().cpu(), vectors.float().cpu()

@@ -81,9 +81,10 @@ class DamsmStage:
         config = self.config
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         if config.recipe == "paper":
-            optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, config.learning_rate, (0.5, 0.999))
+            optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, config.learning_rate, (0.5, 0.999),
+                                                                    fused=True)
         else:
-            optimiser = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.99), weight_decay=1e-2)
+            optimiser = torch.optim.AdamW(parameters, config.learning_rate, (0.9, 0.99), weight_decay=1e-2, fused=True)
         if config.clip:
             optimiser.register_step_pre_hook(self._clip)
         return optimiser

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limner.nn.initialisation import seeded_initialisation
 from limner.systems.aligndraw.config import AlignDrawConfig
+from limner.systems.aligndraw.first_weights import scale
 from limner.systems.aligndraw.networks import Generator, Recognition
 from limner.systems.aligndraw.sharpening import Sharpener
 from limner.text.words import WordTokeniser
@@ -20,7 +21,11 @@ def fresh_networks(config: AlignDrawConfig, tokeniser: WordTokeniser | None, see
                    ) -> tuple[Generator, Recognition]:
     """Both networks with their first weights, drawn by address."""
     with seeded_initialisation(seed, "aligndraw"):
-        return _generator(config, tokeniser), Recognition(config.drawing, learned_start=config.captions is not None)
+        generator = _generator(config, tokeniser)
+        recognition = Recognition(config.drawing, learned_start=config.captions is not None)
+    if config.drawing.first_weights == "scaled":
+        scale(generator, recognition)
+    return generator, recognition
 
 
 def trained_generator(config: AlignDrawConfig, tokeniser: WordTokeniser | None, components: Components) -> Generator:

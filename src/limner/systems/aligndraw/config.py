@@ -55,10 +55,15 @@ class DrawingConfig:
     """Logit of every pixel before the first step; learned from there where there are captions."""
     batch_size: int = 100
     """Pictures in a batch."""
+    first_weights: Literal["paper", "scaled"] = "paper"
+    """The paper's N(0, 0.01), or scaled to the number of inputs, with open forget gates and windows without gaps."""
+    optimiser: Literal["rmsprop", "adam"] = "rmsprop"
+    """The paper's RMSprop, or Adam, which warms up over 100 steps."""
     learning_rate: float = 1e-3
-    """Of RMSprop."""
+    """Of the optimiser."""
     drop_from: float = 0.73
-    """Fraction of the schedule after which the learning rate is a tenth; 1 for never."""
+    """Fraction of the schedule after which the learning rate is a tenth (rmsprop) or falls evenly to 0 (adam); 1 for
+    never."""
     flip: bool = False
     """Mirror pictures at random (not where captions speak of left and right)."""
 

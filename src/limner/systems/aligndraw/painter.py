@@ -102,31 +102,36 @@ class AlignDrawPainter:
                 for words, weights, each in zip(told, alpha, windows, strict=True)]
 
     @torch.inference_mode()
-    def bounds(self, pictures: np.ndarray, captions: Sequence[str], *, seed: int = 0, samples: int = 1) -> np.ndarray:
-        """How well each caption explains each picture: float64 (N, K), lower bounds of log p(picture | caption), nats.
+    def bounds(self, pictures: np.ndarray, captions: Sequence[str], *, crossed: bool = True, seed: int = 0,
+               samples: int = 1) -> np.ndarray:
+        """How well captions explain pictures: lower bounds of log p(picture | caption) in nats, float64.
 
         Args:
             pictures: uint8 (N, H, H, 3) at the painter's size.
-            captions: K captions; painters that read none take one, and ignore it.
+            captions: K of them; painters that read none ignore their words.
+            crossed: every picture under every caption, (N, K); otherwise each under its own alone, (N,), K = N.
             seed: of the latent noise, which is the same for all captions of a picture.
             samples: passes with fresh noise over which the bound is averaged.
 
         Raises:
-            LimnerError: pictures of another size, or a painter without its recognition network.
+            LimnerError: pictures of another size, another number of captions than pictures where each has its own, or
+                a painter without its recognition network.
         """
-        side = self.config.drawing.image_size
+        side, count = self.config.drawing.image_size, len(captions)
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
             raise LimnerError(f"pictures must be uint8 (N, {side}, {side}, 3), got {pictures.dtype} {pictures.shape}.")
+        if not crossed and count != len(pictures):
+            raise LimnerError(f"each of {len(pictures)} pictures needs a caption, got {count}; or ask for all pairs.")
         if self.recognition is None:
             raise LimnerError("this painter was packed without the network that looks at pictures; take the run it "
                               "comes from.")
         targets = as_targets(torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self.device),
                              self.config.drawing.channels)
-        words = self._words(captions)
-        pairs = torch.cartesian_prod(torch.arange(len(pictures)), torch.arange(len(captions)))
-        found = [self._pair_bounds(targets, words, share.to(self.device), seed, samples)
-                 for share in pairs.split(_PAIRS)]
-        return torch.cat(found).view(len(pictures), len(captions)).numpy()
+        words, numbers = self._words(captions), torch.arange(len(pictures))
+        pairs = torch.cartesian_prod(numbers, torch.arange(count)) if crossed else torch.stack([numbers, numbers], 1)
+        found = torch.cat([self._pair_bounds(targets, words, share.to(self.device), seed, samples)
+                           for share in pairs.split(_PAIRS)]).numpy()
+        return found.reshape(len(pictures), count) if crossed else found
 
     def _pair_bounds(self, targets: Tensor, words: Words | None, pairs: Tensor, seed: int, samples: int) -> Tensor:
         drawing, total = self.config.drawing, torch.zeros(len(pairs), dtype=torch.float64)

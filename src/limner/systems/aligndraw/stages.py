@@ -22,7 +22,7 @@ from limner.systems.aligndraw.build import (
     trained_generator,
     trained_recognition,
 )
-from limner.systems.aligndraw.config import AlignDrawConfig, SharpeningConfig
+from limner.systems.aligndraw.config import AlignDrawConfig, DrawingConfig, SharpeningConfig
 from limner.systems.aligndraw.drawing import bound, generate, reconstruct
 from limner.systems.aligndraw.networks import Generator, Recognition, Words
 from limner.systems.aligndraw.optimiser import ClippedRMSprop
@@ -36,6 +36,10 @@ from limner.training.stage import Components, Samples, StepContext, weights_of
 _ROWS, _COLUMNS = 8, 8
 _JUDGED = 200
 _CHUNK = 100
+_WARM_UP = 100
+"""Steps over which Adam's learning rate rises."""
+_LARGEST_NORM = 10.0
+"""Of all gradients together, where Adam is the optimiser."""
 
 
 class _Captions:
@@ -101,7 +105,7 @@ class DrawingStage:
         self.generator, self.recognition = fresh_networks(config, self.tokeniser, seed)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "recognition": self.recognition}
         parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
-        self.optimiser = ClippedRMSprop(parameters, self.drawing.learning_rate)
+        self.optimiser = _optimiser(self.drawing, parameters)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"drawing": self.optimiser}
 
     @property
@@ -115,7 +119,7 @@ class DrawingStage:
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.drawing.learning_rate * (0.1 if context.fraction >= self.drawing.drop_from else 1.0)
+            group["lr"] = _rate(self.drawing, context)
         pictures = as_targets(batch.images, self.drawing.channels)
         noise = context.normal("latents", len(pictures), self.drawing.steps, self.drawing.latent).transpose(0, 1)
         with context.autocast():
@@ -160,6 +164,26 @@ class DrawingStage:
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         assets = {} if self.tokeniser is None else {"tokeniser": self.tokeniser.to_json()}
         return Components({name: weights_of(module) for name, module in modules.items()}, assets)
+
+
+def _optimiser(drawing: DrawingConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if drawing.optimiser == "rmsprop":
+        return ClippedRMSprop(parameters, drawing.learning_rate)
+    adam = torch.optim.Adam(parameters, drawing.learning_rate, betas=(0.9, 0.99), foreach=True)
+
+    def clip(*_: object) -> None:
+        nn.utils.clip_grad_norm_(parameters, _LARGEST_NORM)
+
+    adam.register_step_pre_hook(clip)
+    return adam
+
+
+def _rate(drawing: DrawingConfig, context: StepContext) -> float:
+    late = context.fraction >= drawing.drop_from
+    if drawing.optimiser == "rmsprop":
+        return drawing.learning_rate * (0.1 if late else 1.0)
+    rate = drawing.learning_rate * min(1.0, (context.step + 1) / _WARM_UP)
+    return rate * (1 - context.fraction) / (1 - drawing.drop_from) if late else rate
 
 
 class SharpeningStage:

@@ -45,8 +45,18 @@ class GanConfig:
     wrong_pairs: Literal["next", "others"] = "others"
     """Captions of the wrong pairs: ``next`` (the next row's, B - 1 pairs, as the authors' code) or ``others`` (the next
     row's where it is of another class, or another picture if there are no labels)."""
-    spectral: bool = False
-    """Spectral normalisation in the discriminators in place of batch normalisation."""
+    close_wrong_share: float = 0.0
+    """Share of wrong pairs whose caption is the closest, by DAMSM's vectors, of 64 drawn from other classes, so that
+    the discriminators must look at everything a caption says; for ``others`` only."""
+    discriminator_norm: Literal["batch", "spectral", "layer"] = "batch"
+    """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
+    picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass
+    in one go."""
+    variety_weight: float = 0.0
+    """Weight, in the generator's loss, of the variety that noise brings: half of the captions are then painted, each
+    twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
+    variety_goal: float = 0.3
+    """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
     augment: str = ""
     """Differentiable augmentation of all that the discriminators see: a comma-separated choice of color, translation,
     cutout; empty for none. A picture is changed alike at all its sizes."""
@@ -75,8 +85,15 @@ class GanConfig:
         if self.batch_size < 2:
             raise LimnerError(f"matching contrasts the rows of a batch: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
-        if self.matching_weight < 0:
-            raise LimnerError(f"matching_weight must be at least 0, got {self.matching_weight}.")
+        for name in ("matching_weight", "variety_weight", "variety_goal"):
+            if getattr(self, name) < 0:
+                raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and self.wrong_pairs == "next"):
+            raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 for wrong_pairs 'next', "
+                              f"got {self.close_wrong_share}.")
+        if self.variety_weight and self.batch_size % 2:
+            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+                              f"got {self.batch_size}.")
         for name in ("generator_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")

@@ -14,6 +14,15 @@ from torch.nn import functional
 from limner.systems.attngan.networks import Discriminator
 
 
+class Wrong(NamedTuple):
+    """Captions that are not those of the real pictures of a batch."""
+
+    sentences: Tensor
+    """(W, D), for the first W real pictures."""
+    weights: Tensor
+    """float (W,): 0 for a pair that may be right after all."""
+
+
 class DiscriminatorLoss(NamedTuple):
     """Scalars: ``total`` to minimise, and the means of its parts."""
 
@@ -24,34 +33,46 @@ class DiscriminatorLoss(NamedTuple):
 
 
 def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
-                       differs: Tensor | None = None) -> DiscriminatorLoss:
-    """Real pictures with their captions, painted ones, and real ones with the next row's caption.
+                       told: Tensor | None = None, wrong: Wrong | None = None) -> DiscriminatorLoss:
+    """Real pictures with their captions, painted ones, and real ones with another caption.
 
     With U the cross-entropy of the unconditional head, C that of the conditional one, B rows:
     ``(U(real) + C(real)) / 2 + (U(fake) + C(fake) + C(wrong)) / 3``; without the unconditional head
-    ``C(real) + (C(fake) + C(wrong)) / 2``. Real and painted pictures pass separately, so that batch normalisation sees
-    each alone; the wrong pairs reuse the features of the real pictures.
+    ``C(real) + (C(fake) + C(wrong)) / 2``. The wrong pairs reuse the features of the real pictures. Where there is
+    batch normalisation it sees real, painted and wrong pairs each alone; otherwise all pass in one go.
 
     Args:
         real, fake: (B, 3, S, S); ``fake`` without gradient.
-        sentences: (B, D).
-        differs: float (B,), weights of the wrong pairs of row k with the caption of row k + 1, around the end. Without
-            it there are the B - 1 pairs of the authors' code, which may be of one class by chance.
+        sentences: (B, D), captions of the real pictures.
+        told: (B, D), captions of the painted pictures; without it, ``sentences``.
+        wrong: other captions for the real pictures; without it, each but the last has the next row's, as in the
+            authors' code, which may be of one class by chance.
     """
-    of_real, of_fake = discriminator.look(real), discriminator.look(fake)
-    right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, sentences)
-    if differs is None:
-        wrong = _bce(discriminator.judge(of_real[:-1], sentences[1:]), 0.0)
+    told = sentences if told is None else told
+    other = sentences[1:] if wrong is None else wrong.sentences
+    if discriminator.by_batch:
+        of_real, of_fake = discriminator.look(real), discriminator.look(fake)
+        right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
+        mismatched = discriminator.judge(of_real[: len(other)], other)
+        alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
-        logits = discriminator.judge(of_real, sentences.roll(-1, 0))
-        wrong = (functional.softplus(logits.float()) * differs).sum() / differs.sum().clamp(min=1.0)
-    real_alone, fake_alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
+        rows, seen = len(real), discriminator.look(torch.cat([real, fake]))
+        judged = discriminator.judge(torch.cat([seen, seen[: len(other)]]), torch.cat([sentences, told, other]))
+        right, painted, mismatched = judged.split([rows, len(fake), len(other)])
+        both = discriminator.judge_alone(seen)
+        alone = (None, None) if both is None else both.split([rows, len(fake)])
     real_part, fake_part = _bce(right, 1.0), _bce(painted, 0.0)
+    if wrong is None:
+        wrong_part = _bce(mismatched, 0.0)
+    else:
+        costs = functional.softplus(mismatched.float()) * wrong.weights
+        wrong_part = costs.sum() / wrong.weights.sum().clamp(min=1.0)
+    real_alone, fake_alone = alone
     if real_alone is None or fake_alone is None:
-        return DiscriminatorLoss(real_part + (fake_part + wrong) / 2, real_part, fake_part, wrong)
+        return DiscriminatorLoss(real_part + (fake_part + wrong_part) / 2, real_part, fake_part, wrong_part)
     real_sum = _bce(real_alone, 1.0) + real_part
     fake_sum = _bce(fake_alone, 0.0) + fake_part
-    return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong) / 3, real_sum / 2, fake_sum / 2, wrong)
+    return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong_part) / 3, real_sum / 2, fake_sum / 2, wrong_part)
 
 
 def adversarial_loss(discriminator: Discriminator, fake: Tensor, sentences: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.conditioning import Condition, ConditioningAugmentation
+from limner.nn.folding import fold_batch_norms
+from limner.nn.gating import gated
+from limner.nn.layout import channels_last
+from limner.nn.upsampling import doubled, doubling_kernel
 
 FIRST_SIDE = 4
 
@@ -33,16 +38,24 @@ class Normalised(nn.Module):
         return self.norm(self.convolution(x))
 
 
+class DoubledNormalised(Normalised):
+    """The same after the map has been doubled by nearest neighbours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, 2H, 2W)."""
+        return self.norm(doubled(x, self.convolution.weight))
+
+
 class UpBlock(nn.Module):
     """Doubles the side: nearest neighbours, convolution, gated linear unit."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.layer = Normalised(before, 2 * after)
+        self.layer = DoubledNormalised(before, 2 * after)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, 2H, 2W)."""
-        return functional.glu(self.layer(functional.interpolate(x, scale_factor=2)), dim=1)
+        return gated(self.layer(x))
 
 
 class ResidualBlock(nn.Module):
@@ -55,7 +68,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to the same shape."""
-        return x + self.plain(functional.glu(self.gated(x), dim=1))
+        return x + self.plain(gated(self.gated(x)))
 
 
 class WordAttention(nn.Module):
@@ -111,7 +124,7 @@ class FirstStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, width, side, side)."""
-        x = functional.glu(self.norm(self.linear(x)), dim=1).unflatten(1, (-1, FIRST_SIDE, FIRST_SIDE))
+        x = gated(self.norm(self.linear(x))).unflatten(1, (-1, FIRST_SIDE, FIRST_SIDE))
         return self.ups(x.contiguous(memory_format=torch.channels_last))
 
 
@@ -187,14 +200,32 @@ class Generator(nn.Module):
         return Painted(images, shares, condition)
 
 
-class Down(nn.Module):
-    """A convolution, batch normalisation where there is any, leaky ReLU."""
+def prepare_for_painting(generator: Generator) -> Generator:
+    """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
+    the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
+    channels_last(fold_batch_norms(generator.eval().requires_grad_(False)))
+    for block in generator.modules():
+        if isinstance(block, UpBlock):
+            layer = block.layer.convolution
+            whole = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1)
+            whole.weight, whole.bias = nn.Parameter(doubling_kernel(layer.weight)), layer.bias
+            block.layer = whole.requires_grad_(False)  # type: ignore[assignment]
+    return generator
 
-    def __init__(self, before: int, after: int, *, kernel: int, norm: bool, spectral: bool) -> None:
+
+Norm = Literal["batch", "spectral", "layer"]
+
+
+class Down(nn.Module):
+    """A convolution, batch or layer normalisation where there is any, leaky ReLU."""
+
+    def __init__(self, before: int, after: int, *, kernel: int, norm: Norm, first: bool = False) -> None:
         super().__init__()
         layer = nn.Conv2d(before, after, kernel, stride=kernel // 2, padding=1, bias=False)
-        self.convolution = spectral_norm(layer) if spectral else layer
-        self.norm = nn.BatchNorm2d(after) if norm else nn.Identity()
+        self.convolution = spectral_norm(layer) if norm == "spectral" else layer
+        self.norm: nn.Module = nn.Identity()
+        if not first and norm != "spectral":
+            self.norm = nn.BatchNorm2d(after) if norm == "batch" else nn.GroupNorm(1, after)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3."""
@@ -211,25 +242,26 @@ class Discriminator(nn.Module):
         side: of the pictures: a power of two from 8 up.
         text_size: length D of the captions' vectors. width: ndf, the channels of the first layer.
         unconditional: also a head that judges the picture alone; the DCGAN form has none.
-        spectral: spectral normalisation of every convolution in place of batch normalisation (not in the paper).
+        norm: ``batch`` normalisation after every convolution but the first, as in the paper; ``layer`` normalisation
+            there, over all channels and places of a picture; or ``spectral`` normalisation of every convolution.
     """
 
-    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, spectral: bool = False
+    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch"
                  ) -> None:
         super().__init__()
+        self.by_batch = norm == "batch"
         halvings = int(math.log2(side / FIRST_SIDE))
         channels = [3, *(width << i for i in range(halvings))]
         code = min(8 * width, channels[-1])
         self.downs = nn.Sequential(*(
-            Down(before, after, kernel=4, norm=i > 0 and not spectral, spectral=spectral)
+            Down(before, after, kernel=4, norm=norm, first=i == 0)
             for i, (before, after) in enumerate(itertools.pairwise(channels))
         ))
         back = [channels[-1] >> i for i in range(int(math.log2(channels[-1] // code)) + 1)]
-        self.backs = nn.Sequential(*(Down(before, after, kernel=3, norm=not spectral, spectral=spectral)
-                                     for before, after in itertools.pairwise(back)))
-        self.joint = Down(code + text_size, code, kernel=3, norm=not spectral, spectral=spectral)
-        self.conditional = _score(code, spectral)
-        self.unconditional = _score(code, spectral) if unconditional else None
+        self.backs = nn.Sequential(*itertools.starmap(partial(Down, kernel=3, norm=norm), itertools.pairwise(back)))
+        self.joint = Down(code + text_size, code, kernel=3, norm=norm)
+        self.conditional = _score(code, norm)
+        self.unconditional = _score(code, norm) if unconditional else None
 
     def look(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, side, side) to features (B, F, 4, 4)."""
@@ -245,9 +277,9 @@ class Discriminator(nn.Module):
         return None if self.unconditional is None else self.unconditional(features).flatten()
 
 
-def _score(channels: int, spectral: bool) -> nn.Module:
+def _score(channels: int, norm: Norm) -> nn.Module:
     layer = nn.Conv2d(channels, 1, FIRST_SIDE, stride=FIRST_SIDE)
-    return spectral_norm(layer) if spectral else layer
+    return spectral_norm(layer) if norm == "spectral" else layer
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,12 +11,12 @@ from torch import Tensor
 from limner.data.batch import as_uint8
 from limner.matching.damsm.scorer import load_word_encoder
 from limner.matching.damsm.text_encoder import padding_of
-from limner.nn.layout import channels_last
 from limner.randomness import normal
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.protocol import Picture, Request
-from limner.systems.rows import paint_in_rows
+from limner.systems.attngan.networks import prepare_for_painting
+from limner.systems.protocol import Picture, Request, WordMaps
+from limner.systems.rows import ROWS, paint_in_rows
 from limner.training.stage import Components, weights_of
 
 LONGEST = 64
@@ -25,37 +24,30 @@ LONGEST = 64
 own caption alone."""
 
 
-@dataclass(frozen=True, eq=False)
-class WordMaps:
-    """Where in a map every word of a caption was looked up."""
-
-    words: tuple[str, ...]
-    """The words that the painter knows, in order."""
-    maps: np.ndarray
-    """float32 (words, S, S): at every place the shares of the words, which sum to 1 over the words. With the authors'
-    mask, too, for a picture is then painted as if it were alone."""
-
-
 class AttnGanPainter:
     """Caption to vectors of words and sentence, and in one forward pass to pictures of growing size.
 
     ``Picture.stages`` holds the smaller pictures by their side ("64"), and ``extras["attention"]`` the ``WordMaps`` of
-    every refinement by the side of the picture that it led to ("128").
+    every refinement by the side of the picture that it led to ("128"), which sum to 1 with the authors' mask, too: a
+    picture is painted as if it were alone.
     """
 
     def __init__(self, config: AttnGanConfig, components: Components) -> None:
         self.config = config
         self.text_encoder, self.vocabulary = load_word_encoder(config.damsm, components)
-        self.generator = build_generator(config)
-        self.generator.load_state_dict(components.weights["generator"])
+        self._weights = components.weights["generator"]
+        generator = build_generator(config)
+        generator.load_state_dict(self._weights)
         # the authors' mask differs from the right one only where captions of different length share a batch
-        self.generator.official_mask = False
-        channels_last(self.generator).eval().requires_grad_(False)
+        generator.official_mask = False
+        self.generator = prepare_for_painting(generator)
         self.device = torch.device("cpu")
+        # rows are computed together to use the processor well; one large picture does that alone
+        self.rows = max(1, min(ROWS, ROWS * 64**2 // config.gan.image_size**2))
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
         """uint8 pictures, with their stages and attention."""
-        return paint_in_rows(requests, self._paint_rows)
+        return paint_in_rows(requests, self._paint_rows, rows=self.rows)
 
     def stream(self, request: Request) -> Iterator[Picture]:
         """The picture at every size, the smallest first, and at last with everything."""
@@ -105,7 +97,7 @@ class AttnGanPainter:
         return found
 
     def components(self) -> Components:
-        return Components({"text_encoder": weights_of(self.text_encoder), "generator": weights_of(self.generator)},
+        return Components({"text_encoder": weights_of(self.text_encoder), "generator": self._weights},
                           {"vocabulary": self.vocabulary.to_json()})
 
     def to(self, device: torch.device) -> AttnGanPainter:

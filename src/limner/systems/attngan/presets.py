@@ -54,20 +54,31 @@ def attngan_birds_64() -> AttnGanConfig:
         damsm=DamsmConfig(schedule=Schedule(images=1_000_000, tick=50_000, best="r_precision"),
                           text=DamsmText(word_size=128, min_count=2), scale_size=72, flip=True, learning_rate=1e-3),
         gan=GanConfig(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), stages=2,
-                      base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True, spectral=True,
-                      augment="color,translation,cutout", discriminator_rate=4e-4),
+                      base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True,
+                      discriminator_norm="spectral", augment="color,translation,cutout", discriminator_rate=4e-4),
     )
 
 
 def attngan_shapes() -> AttnGanConfig:
-    """AttnGAN on the data set shapes: as attngan-birds-64, without mirroring, cropping and augmentation."""
+    """AttnGAN on the data set shapes: 32 and 64 px, layer-normalised discriminators that are told close wrong captions,
+    variety from noise, no mirroring, cropping or augmentation."""
     birds = attngan_birds_64()
     return AttnGanConfig(
         damsm=replace(birds.damsm, schedule=Schedule(images=400_000, tick=20_000, best="r_precision"), scale_size=0,
                       flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
                       mask_classes=False),
         gan=replace(birds.gan, schedule=Schedule(images=640_000, tick=20_000, average_half_life=10_000), scale_size=0,
-                    flip=False, augment="", length=30, discriminator_width=32),
+                    flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
+                    close_wrong_share=0.75, variety_weight=2.0, generator_rate=5e-4, discriminator_rate=5e-4),
+    )
+
+
+def attngan_faces() -> AttnGanConfig:
+    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, with words that occur at least twice."""
+    shapes = attngan_shapes()
+    return AttnGanConfig(
+        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
+        gan=replace(shapes.gan, length=40),
     )
 
 
@@ -110,6 +121,7 @@ PRESETS: dict[str, Callable[[], AttnGanConfig]] = {
     "attngan-birds": attngan_birds,
     "attngan-coco": attngan_coco,
     "attngan-shapes": attngan_shapes,
+    "attngan-faces": attngan_faces,
     "attngan-debug": attngan_debug,
     "attngan-paper-debug": attngan_paper_debug,
 }

@@ -23,15 +23,16 @@ from limner.nn.layout import channels_last
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import adversarial_loss, discriminator_loss
+from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
-from limner.systems.captions import held_out_pictures
+from limner.systems.captions import Captions, held_out_pictures
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
 _CHUNK = 32
+_WRONG_POOL = 64
 
 
 class _Read(NamedTuple):
@@ -41,11 +42,25 @@ class _Read(NamedTuple):
     words: Tensor
     padding: Tensor
 
+    def rows(self, chosen: Tensor) -> _Read:
+        """Some of them."""
+        return _Read(*(part[chosen] for part in self))
+
+
+class _Told(NamedTuple):
+    """What a step paints."""
+
+    text: _Read
+    labels: Tensor | None
+    noise: Tensor
+    condition_noise: Tensor
+
 
 class AttnGanStage:
     """One step: paint once, train each discriminator on its size, then the generator against all of them and DAMSM.
 
     Rows are sorted by falling number of words, as in the authors' code: their wrong pairs and their mask depend on it.
+    With ``variety_weight`` the captions of half the batch are painted, all of them twice, first half and second alike.
     """
 
     averaged = ("generator",)
@@ -61,11 +76,12 @@ class AttnGanStage:
         self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
         if len(np.unique(self._kinds)) < 2:
             self._kinds = chosen
+        self.neighbours = Captions(corpus, self.scorer.captions) if self.gan.close_wrong_share else None
         self.generator = build_generator(config)
         self.discriminators = {
             f"discriminator{side}": Discriminator(
                 side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
-                unconditional=not self.gan.dcgan, spectral=self.gan.spectral)
+                unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm)
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
@@ -92,56 +108,99 @@ class AttnGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         kinds = kinds[order.to(kinds.device)]
         text = self._read(tokens, lengths, context.device)
-        noise = context.normal("noise", len(tokens), self.gan.noise_size)
-        condition_noise = context.normal("condition", len(tokens), self.gan.condition_size)
+        told = self._told(text, None if batch.labels is None else kinds, order, context)
         with context.autocast():
-            painted = self.generator(noise, condition_noise, *text)
+            painted = self.generator(told.noise, told.condition_noise, *told.text)
         reals = pyramid(images, self.gan.painted_sides)
-        losses = self._train_discriminators(reals, painted, text.sentences, kinds, context)
-        losses |= self._train_generator(painted, text, None if batch.labels is None else kinds, context)
+        wrong = self._wrong(text.sentences, kinds, context)
+        losses = self._train_discriminators(reals, painted, text.sentences, told.text.sentences, wrong, context)
+        losses |= self._train_generator(painted, told, context)
         return {name: value.detach() for name, value in losses.items()}
+
+    def _told(self, text: _Read, labels: Tensor | None, order: Tensor, context: StepContext) -> _Told:
+        rows = len(order)
+        noise = context.normal("noise", rows, self.gan.noise_size)
+        condition_noise = context.normal("condition", rows, self.gan.condition_size)
+        if not self.gan.variety_weight:
+            return _Told(text, labels, noise, condition_noise)
+        # of the batch as it was drawn, so that the choice does not depend on the captions' lengths
+        twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
+        return _Told(text.rows(twice), None if labels is None else labels[twice], noise, condition_noise)
+
+    def _wrong(self, sentences: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
+        """Another caption for every real picture: the next row's, or a close one; None for the authors' pairs."""
+        if self.gan.wrong_pairs == "next":
+            return None
+        other, differs = sentences.roll(-1, 0), kinds != kinds.roll(-1, 0)
+        if self.neighbours is not None:
+            numbers = context.uniform("wrong", len(kinds), 1 + _WRONG_POOL)
+            close = self.neighbours.close_wrong(sentences, kinds, numbers[:, 1:])
+            chosen = numbers[:, 0] < self.gan.close_wrong_share
+            other, differs = torch.where(chosen[:, None], close, other), differs | chosen
+        return Wrong(other, differs.float())
 
     def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:
         with torch.no_grad():
             words, sentences = self.scorer.to(device).text_encoder(tokens, lengths)
         return _Read(sentences, words, padding_of(lengths, tokens.shape[1]).to(device))
 
-    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, kinds: Tensor,
-                              context: StepContext) -> dict[str, Tensor]:
-        differs = (kinds != kinds.roll(-1, 0)).float() if self.gan.wrong_pairs == "others" else None
+    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: Tensor,
+                              wrong: Wrong | None, context: StepContext) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for (name, discriminator), real, fake in zip(self.discriminators.items(), reals, painted.images, strict=True):
             with context.autocast():
                 loss = discriminator_loss(discriminator, self._seen(real, "real", context),
-                                          self._seen(fake.detach(), "fake", context), sentences, differs=differs)
+                                          self._seen(fake.detach(), "fake", context), sentences, told=told,
+                                          wrong=wrong)
             context.update(self.optimisers[name], loss.total)
             losses[name] = loss.total
         return losses
 
-    def _train_generator(self, painted: Painted, text: _Read, labels: Tensor | None, context: StepContext
-                         ) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, told: _Told, context: StepContext) -> dict[str, Tensor]:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
         parts: dict[str, Tensor] = {}
         adversarial = []
         for discriminator, fake in zip(self.discriminators.values(), painted.images, strict=True):
             discriminator.requires_grad_(False)
             with context.autocast():
-                adversarial.append(adversarial_loss(discriminator, self._seen(fake, "paint", context), text.sentences))
+                seen = self._seen(fake, "paint", context)
+                adversarial.append(adversarial_loss(discriminator, seen, told.text.sentences))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
         loss = parts["adversarial"] + parts["kl"]
         if self.gan.matching_weight:
-            with context.autocast():
-                regions, vectors = self.scorer.image_encoder(painted.images[-1])
-            matching = matching_losses(text.words, text.sentences, text.padding, regions.float(), vectors.float(),
-                                       sharpness=self.config.damsm.sharpness,
-                                       labels=labels if self.config.damsm.mask_classes else None)
-            parts["matching"] = matching.total
-            loss = loss + self.gan.matching_weight * matching.total
+            parts["matching"] = self._matching(painted.images[-1], told, context)
+            loss = loss + self.gan.matching_weight * parts["matching"]
+        if self.gan.variety_weight:
+            parts["variety"] = self._variety(painted.images[-1].float(), told)
+            loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers["generator"], loss)
         for discriminator in self.discriminators.values():
             discriminator.requires_grad_(True)
         return {"generator": loss, **parts}
+
+    def _matching(self, images: Tensor, told: _Told, context: StepContext) -> Tensor:
+        """DAMSM's loss. Where every caption is painted twice, each half of the batch is contrasted by itself."""
+        with context.autocast():
+            regions, vectors = self.scorer.image_encoder(images)
+        halves = torch.arange(len(images), device=images.device).chunk(2 if self.gan.variety_weight else 1)
+        labels = told.labels if self.config.damsm.mask_classes else None
+        losses = []
+        for rows in halves:
+            text = told.text.rows(rows)
+            losses.append(matching_losses(text.words, text.sentences, text.padding, regions[rows].float(),
+                                          vectors[rows].float(), sharpness=self.config.damsm.sharpness,
+                                          labels=None if labels is None else labels[rows]).total)
+        return torch.stack(losses).mean()
+
+    def _variety(self, images: Tensor, told: _Told) -> Tensor:
+        """Mean distance of the two pictures of a caption per distance of their noises, up to the goal.
+
+        Source: diversity-sensitive conditional GAN (Yang et al. 2019), with the distance taken of pixels.
+        """
+        noises = torch.cat([told.noise, told.condition_noise], dim=1)
+        distance = torch.sub(*images.chunk(2)).abs().mean((1, 2, 3)) / torch.sub(*noises.chunk(2)).abs().mean(1)
+        return distance.clamp(max=self.gan.variety_goal).mean()
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:

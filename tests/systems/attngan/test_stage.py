@@ -1,0 +1,160 @@
+"""What is not the authors': normalisation, wrong captions, variety; and the options that their vectors do not cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from limner.config import from_json, to_json
+from limner.data.batch import Batch
+from limner.data.loader import Loader
+from limner.data.pictures import Corpus, PictureSet
+from limner.data.shapes import shapes_arrays
+from limner.errors import LimnerError
+from limner.painting.painter import Painter
+from limner.systems import get_system
+from limner.systems.attngan.config import AttnGanConfig
+from limner.systems.attngan.losses import Wrong, discriminator_loss
+from limner.systems.attngan.networks import Discriminator
+from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
+from limner.systems.attngan.stage import AttnGanStage
+from limner.training.context import LoopContext
+from limner.training.devices import launch
+from limner.training.settings import RunSettings
+from limner.training.stage import Components
+
+SYSTEM = get_system("attngan")
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus({"train": PictureSet.from_arrays(*shapes_arrays(24, size=64, split="train"))})
+
+
+def _stage(config: AttnGanConfig, corpus: Corpus) -> tuple[AttnGanStage, Components]:
+    damsm = SYSTEM.build_stage("damsm", config, corpus, Components(), 0)
+    components = damsm.components(damsm.modules)
+    stage = SYSTEM.build_stage("gan", config, corpus, components, 0)
+    assert isinstance(stage, AttnGanStage)
+    return stage, components
+
+
+def _context(step: int = 0) -> LoopContext:
+    return LoopContext(launch(RunSettings(device="cpu", precision="32", threads=1)), 0, "gan", step, 0, 48)
+
+
+def _batch(stage: AttnGanStage) -> Batch:
+    return Loader(stage.pictures, stage.plan, 0).batch(0)
+
+
+def _losses(network: Discriminator, *, together: bool, **arguments: Tensor | Wrong | None) -> Tensor:
+    numbers = torch.Generator().manual_seed(1)
+    real, fake, sentences = (torch.randn(*shape, generator=numbers) for shape in ((4, 3, 16, 16),) * 2 + ((4, 8),))
+    network.by_batch = not together
+    return torch.stack(discriminator_loss(network, real, fake, sentences, **arguments))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unconditional", [True, False])
+def test_layer_normalised_pictures_may_pass_in_one_go(unconditional: bool) -> None:
+    torch.manual_seed(0)
+    network = Discriminator(side=16, text_size=8, width=4, norm="layer", unconditional=unconditional)
+    assert not network.by_batch
+    wrong = Wrong(torch.randn(4, 8), torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    for arguments in ({}, {"told": torch.randn(4, 8), "wrong": wrong}):
+        torch.testing.assert_close(_losses(network, together=True, **arguments),
+                                   _losses(network, together=False, **arguments))
+
+
+def test_a_wrong_pair_without_weight_does_not_count() -> None:
+    torch.manual_seed(0)
+    network = Discriminator(side=16, text_size=8, width=4, norm="layer")
+    sentences, other = torch.randn(4, 8), torch.randn(4, 8)
+    changed = torch.where(torch.tensor([[False], [True], [False], [False]]), other, sentences)
+    weights = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    losses = [_losses(network, together=True, wrong=Wrong(captions, weights)) for captions in (sentences, changed)]
+    assert torch.equal(*losses)
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "layer"])
+def test_every_normalisation_trains_on_close_wrong_captions_and_variety(norm: str, corpus: Corpus) -> None:
+    plain: dict[str, Any] = to_json(attngan_debug())
+    plain["gan"] |= {"discriminator_norm": norm, "close_wrong_share": 0.5, "variety_weight": 1.0}
+    stage, _ = _stage(from_json(AttnGanConfig, plain), corpus)
+    before = {name: [p.clone() for p in module.parameters()] for name, module in stage.modules.items()}
+    losses = stage.step(_batch(stage), _context())
+    assert 0 < losses["variety"] <= stage.gan.variety_goal + 1e-6
+    assert all(torch.isfinite(value) for value in losses.values())
+    for name, module in stage.modules.items():
+        assert any(not torch.equal(old, new) for old, new in zip(before[name], module.parameters(), strict=True)), name
+
+
+def test_variety_paints_half_the_captions_twice(corpus: Corpus) -> None:
+    stage, _ = _stage(attngan_debug(), corpus)
+    seen: list[Tensor] = []
+    stage.generator.register_forward_hook(lambda module, inputs, output: seen.extend((*inputs, output.images[-1])))
+    stage.step(_batch(stage), _context())
+    noise, condition_noise, sentences, words, padding, images = seen
+    for same in (sentences, words, padding):
+        first, second = same.chunk(2)
+        assert torch.equal(first, second)
+    for differs in (noise, condition_noise, images):
+        first, second = differs.chunk(2)
+        assert (first != second).flatten(1).any(1).all()
+
+
+def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> None:
+    stage, _ = _stage(attngan_debug(), corpus)
+    batch = _batch(stage)
+    tokens, lengths = stage.captions.take(batch.captions, _context())
+    sentences = stage._read(tokens, lengths, torch.device("cpu")).sentences
+    kinds = batch.labels if batch.labels is not None else batch.indices
+    distances = []
+    for share in (0.0, 1.0):
+        stage.gan = replace(stage.gan, close_wrong_share=share)
+        wrong = stage._wrong(sentences, kinds, _context())
+        assert wrong is not None
+        assert (wrong.sentences != sentences).any(1).all()
+        distances.append((wrong.sentences - sentences).norm(dim=1).mean())
+    assert (wrong.weights == 1).all()
+    assert distances[1] < distances[0]
+
+
+def test_the_form_with_one_picture_trains_and_paints(corpus: Corpus) -> None:
+    debug = attngan_paper_debug()
+    config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
+    stage, components = _stage(config, corpus)
+    assert list(stage.modules) == ["generator", "discriminator64"]
+    assert stage.discriminators["discriminator64"].unconditional is None
+    losses = stage.step(_batch(stage), _context())
+    assert all(torch.isfinite(value) for value in losses.values())
+    painter = SYSTEM.build_painter(config, components | stage.components(stage.modules))
+    painting = Painter(SYSTEM, config, painter)("a small red ring", seed=1)
+    assert painting.image.size == (64, 64)
+    assert not painting.stages
+    assert list(painting.attention) == ["32", "64"]
+
+
+def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:
+    debug = attngan_debug()
+    config = replace(debug, damsm=replace(debug.damsm, text=replace(debug.damsm.text, recurrence="gru")))
+    stage, components = _stage(config, corpus)
+    assert isinstance(stage.scorer.text_encoder.recurrence, torch.nn.GRU)
+    assert all(torch.isfinite(value) for value in stage.step(_batch(stage), _context()).values())
+    painter = SYSTEM.build_painter(config, components | stage.components(stage.modules))
+    assert Painter(SYSTEM, config, painter)("a small red ring", seed=1).attention["64"].maps.shape == (4, 32, 32)
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"close_wrong_share": 0.5, "wrong_pairs": "next"}, "close_wrong_share"),
+    ({"close_wrong_share": 1.5}, "close_wrong_share"),
+    ({"variety_weight": 1.0, "batch_size": 7}, "even"),
+    ({"variety_weight": -1.0}, "variety_weight"),
+    ({"base_size": 48}, "power of two"),
+])
+def test_a_bad_configuration_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(LimnerError, match=words):
+        replace(attngan_debug().gan, **changes)
