@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from limner.nn.losses import eps_bce
+from limner.nn.losses import eps_bce, variety
 
 
 def test_values_and_gradients_equal_torch7():
@@ -20,3 +21,9 @@ def test_the_gradient_is_the_derivative_away_from_the_ends():
     p = torch.tensor([1e-4, 0.3, 0.7, 0.9999], dtype=torch.float64, requires_grad=True)
     for real in (False, True):
         assert torch.autograd.gradcheck(lambda p, real=real: eps_bce(p, real=real), p, eps=1e-8, rtol=1e-3)
+
+
+def test_variety_counts_pairs_up_to_the_goal():
+    images = torch.tensor([0.0, 0.0, 0.2, 2.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2)
+    noise = torch.tensor([[0.0], [0.0], [1.0], [2.0]])
+    assert variety(images, noise, goal=0.6).item() == pytest.approx((0.2 + 0.6) / 2)

@@ -21,6 +21,19 @@ def eps_bce(probabilities: Tensor, *, real: bool) -> Tensor:
     return _Torch7BCE.apply(probabilities, real)
 
 
+def variety(images: Tensor, noise: Tensor, *, goal: float) -> Tensor:
+    """Mean distance of two pictures of a caption per distance of their noises, each pair counted up to ``goal``.
+
+    Args:
+        images: (2 B, 3, S, S); rows b and B + b show the same caption.
+        noise: (2 B, N), from which they were painted.
+
+    Source: diversity-sensitive conditional GAN (Yang et al. 2019), with the distance taken of pixels.
+    """
+    distance = torch.sub(*images.float().chunk(2)).abs().mean((1, 2, 3))
+    return (distance / torch.sub(*noise.chunk(2)).abs().mean(1)).clamp(max=goal).mean()
+
+
 class _Torch7BCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, real: bool) -> Tensor:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,10 +18,12 @@ from limner.painting.blend import blend_requests
 from limner.painting.painter import Painter, load
 from limner.systems import get_system
 from limner.systems.protocol import Request
+from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, initialise
 from limner.systems.stackgan.config import EmbeddingFile, StackGanConfig
+from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator, for_painting
 from limner.systems.stackgan.presets import debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.text.embedding_table import EmbeddingTable
-from limner.training.stage import Components
+from limner.training.stage import Components, weights_of
 
 SYSTEM = get_system("stackgan")
 RED, BLUE = "a small red ring", "a large blue star"
@@ -105,9 +109,23 @@ def test_a_picture_does_not_depend_on_its_company_however_many_rows_are_painted_
     company = list(painter.paint(requests))
     for place, request in enumerate(requests):
         assert _same(next(painter.paint([request])).image, company[place].image)
-    monkeypatch.setattr("limner.systems.stackgan.painter._CPU_ROWS", 4)  # as a GPU does; rounding may differ
+    monkeypatch.setattr("limner.systems.stackgan.painter.ROWS", 4)  # other rows, other rounding
     for one, together in zip(company, painter.paint(requests), strict=True):
         assert np.abs(one.array.astype(int) - together.array).max() <= 1
+
+
+@pytest.mark.parametrize(("side", "rows"), [(64, 16), (128, 4), (256, 1)])
+def test_large_pictures_are_computed_in_smaller_company(side: int, rows: int) -> None:
+    config = stackgan_debug()
+    config = replace(config, networks=replace(config.networks, image_size=side, generator_width=16))
+    generators = {"sketch": build_sketch_generator(config), "refinement": build_refinement_generator(config)}
+    components = _painter().components | Components({name: weights_of(part) for name, part in generators.items()})
+    painter = SYSTEM.build_painter(config, components)
+    counts: list[int] = []
+    paint = painter.refinement.paint  # type: ignore[attr-defined]
+    painter.refinement.paint = lambda sketch, code: (counts.append(len(sketch)), paint(sketch, code))[1]  # type: ignore[attr-defined]
+    assert len(painter.paint([Request(RED, 1, index) for index in range(2)])) == 2
+    assert set(counts) == {rows}
 
 
 @pytest.mark.parametrize(("inputs", "words"), [
@@ -171,6 +189,35 @@ def test_a_table_of_embeddings_takes_the_place_of_the_text_encoder(tmp_path: Pat
         painter("any words")
     with pytest.raises(LimnerError, match=r"have 12 numbers each; text\.embedding says 16"):
         _components(replace(config, text=EmbeddingFile(folder=str(tmp_path / "table"), embedding=16)))
+
+
+@pytest.mark.parametrize("which", [stackgan_debug, stackgan_birds, stackgan_coco])
+def test_generators_made_for_painting_paint_the_same(which: Callable[[], StackGanConfig]) -> None:
+    config = debug_form(which())
+    _check_made_for_painting(build_sketch_generator(config), torch.randn(2, 8), torch.randn(2, 4))
+    _check_made_for_painting(build_refinement_generator(config), torch.rand(2, 3, 16, 16), torch.randn(2, 8))
+
+
+def _check_made_for_painting(generator: SketchGenerator | RefinementGenerator, *inputs: torch.Tensor) -> None:
+    initialise(generator, 0, "test")
+    numbers = torch.Generator().manual_seed(0)
+    for name, value in generator.state_dict().items():  # statistics and shifts that are not 0 and 1
+        if "norm" in name and not name.endswith("tracked"):
+            value.uniform_(0.1, 1.0, generator=numbers)
+    made = for_painting(copy.deepcopy(generator))
+    assert not any(isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)) for module in made.modules())
+    with torch.inference_mode():
+        expected = generator.eval().paint(*inputs)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(made.paint(*inputs), expected, rtol=0, atol=1e-4)
+
+
+def test_components_are_the_weights_that_were_given() -> None:
+    given = _components(stackgan_debug())
+    kept = SYSTEM.build_painter(stackgan_debug(), given).components()
+    assert kept.weights.keys() == given.weights.keys() - {"image_encoder"}
+    for name in ("sketch", "refinement"):
+        assert all(torch.equal(kept.weights[name][key], value) for key, value in given.weights[name].items())
 
 
 def test_to_a_device_takes_every_network_along() -> None:

@@ -66,15 +66,15 @@ def test_frozen_statistics_leave_the_sketch_as_it_was() -> None:
 
 
 def test_augmentation_is_drawn_for_everything_the_discriminator_sees() -> None:
-    told = Told()
-    _step(_stage("sketch", stackgan_debug()), told)
+    told, config = Told(), stackgan_debug()
+    _step(_stage("sketch", replace(config, sketch=replace(config.sketch, augment="translation"))), told)
     assert {purpose: told.asked[purpose] for purpose in ("real", "fake", "paint")} == dict.fromkeys(
         ("real", "fake", "paint"), (8, 7))
 
 
 def test_wrong_captions_of_the_same_kind_count_nothing_where_they_are_left_out() -> None:
     config = stackgan_debug()
-    config = replace(config, sketch=replace(config.sketch, augment=""))
+    config = replace(config, sketch=replace(config.sketch, close_wrong_share=0.0))
     batch = Loader(corpus().split("train"), _stage("sketch", config).plan, 0).batch(0)
     batch.labels = torch.zeros(8, dtype=torch.int64)
     losses = _stage("sketch", config).step(batch, Told())
@@ -154,14 +154,74 @@ def test_the_tensorflow_discriminators_have_no_activation_before_the_bottleneck(
     assert [block[0].kernel_size for block in network.reductions] == ([(1, 1)] * 2 if size == 256 else [])
 
 
-def test_spectral_normalisation_leaves_no_batch_normalisation() -> None:
-    network = Discriminator(image_size=64, width=2, condition_size=3, unconditional=True, spectral=True)
+def test_with_layer_normalisation_no_picture_depends_on_its_company() -> None:
+    network = Discriminator(image_size=64, width=2, condition_size=3, text_size=6, unconditional=True,
+                            normalisation="layer", projection=True)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
-    images, told = torch.randn(4, 3, 64, 64), torch.randn(4, 3)
-    network.eval()
+    images, told = torch.randn(4, 3, 64, 64), torch.randn(4, 6)
     together = network.judge(network.look(images), told)
     alone = network.judge(network.look(images[:1]), told[:1])
     torch.testing.assert_close(together[:1], alone)
+
+
+def test_the_projection_adds_a_dot_product_to_the_score() -> None:
+    network = Discriminator(image_size=64, width=2, condition_size=3, text_size=6, projection=True)
+    assert network.seen is not None
+    assert network.meant is not None
+    features, told = network.look(torch.randn(4, 3, 64, 64)), torch.randn(4, 6)
+    judged = network.judge(features, told)
+    product = (network.seen(features.flatten(1)) * network.meant(told)).sum(1) / 128**0.5
+    network.seen = None
+    torch.testing.assert_close(judged, network.judge(features, told) + product)
+
+
+def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_at_the_batch() -> None:
+    for config, rows in ((stackgan_debug(), [16, 8]), (debug_form(stackgan_coco()), [8, 8, 8])):
+        stage = _stage("sketch", config)
+        seen: list[int] = []
+        stage.discriminator.first.register_forward_hook(
+            lambda _, inputs, output, seen=seen: seen.append(len(inputs[0])))
+        _step(stage, Told())
+        assert seen == rows
+
+
+def test_close_wrong_captions_take_the_place_of_the_neighbours() -> None:
+    """A row counts though its neighbour is of its own class, and it is told another caption."""
+    config = stackgan_debug()
+    config = replace(config, sketch=replace(config.sketch, close_wrong_share=1.0, skip_own_class=True))
+    stage = _stage("sketch", config)
+    batch = Loader(corpus().split("train"), stage.plan, 0).batch(0)
+    told: list[torch.Tensor] = []
+    judge = stage.discriminator.judge
+    stage.discriminator.judge = lambda features, condition: (told.append(condition), judge(features, condition))[1]
+    text = stage.captions.of(batch.captions, torch.device("cpu"))
+    losses = stage.step(batch, Told())
+    wrong = next(each for each in told if len(each) == 7)
+    assert losses["wrong"] > 0
+    known = {tuple(row.tolist()) for row in stage.captions.embeddings}
+    assert all(tuple(row.tolist()) in known for row in wrong)
+    assert not any(torch.equal(row, own) for row, own in zip(wrong, text, strict=False))
+
+
+def test_variety_paints_every_caption_twice() -> None:
+    stage = _stage("sketch", stackgan_debug())
+    assert stage.gan.variety_weight
+    seen: list[torch.Tensor] = []
+    stage.sketch.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    losses = _step(stage, Told())
+    assert torch.equal(seen[0][:4], seen[0][4:])
+    assert 0 < losses["variety"] <= stage.gan.variety_goal
+    plain = _stage("sketch", debug_form(stackgan_coco()))
+    assert "variety" not in _step(plain, Told())
+
+
+def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
+    stage = _stage("sketch", stackgan_debug())
+    rates = []
+    for fraction in (0.0, 0.5, 0.75, 1.0):
+        _step(stage, Told(fraction=fraction))
+        rates.append(stage.optimisers["sketch"].param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 0])
 
 
 @pytest.mark.parametrize(("part", "changes", "words"), [
@@ -169,11 +229,13 @@ def test_spectral_normalisation_leaves_no_batch_normalisation() -> None:
     ("networks", {"sketch_size": 48}, "powers of two from 16 up, got 48"),
     ("networks", {"generator_width": 1}, "leaves no channels"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
-    ("networks", {"discriminator_residual": True}, "does not go with normalisation 'spectral'"),
+    ("networks", {"discriminator_residual": True}, "does not go with normalisation 'layer'"),
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
     ("sketch", {"learning_rate": 0.0}, "learning_rate must be between"),
     ("sketch", {"kl_weight": -1.0}, "kl_weight must be at least 0"),
     ("sketch", {"augment": "rotation"}, "got rotation"),
+    ("sketch", {"close_wrong_share": 1.5}, "close_wrong_share must be between 0 and 1"),
+    ("sketch", {"batch_size": 3}, "batch_size must be even"),
     ("sketch", {"frozen_statistics": True}, "set it in refinement"),
     ("refinement", {"wrong": "image"}, "skip_own_class is about wrong captions"),
 ])

@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
@@ -48,18 +47,16 @@ def build_discriminator(config: StackGanConfig, stage: StageName) -> Discriminat
         condition_size=sizes.condition_size,
         text_size=config.text_size if sizes.discriminator_reads == "caption" else None,
         joint_kernel=sizes.joint_kernel, residual=sizes.discriminator_residual,
-        unconditional=sizes.unconditional and stage == "refinement", spectral=sizes.normalisation == "spectral")
+        unconditional=sizes.unconditional and stage == "refinement", normalisation=sizes.normalisation,
+        projection=sizes.projection)
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, seed: int, purpose: str) -> None:
     """First weights of the PyTorch release, in place: convolutions and linear layers N(0, 0.02) with linear biases 0,
-    batch normalisation weight N(1, 0.02) and bias 0. Biases of convolutions keep torch's first values, and so do the
-    weights of layers under spectral normalisation, whose size that takes away."""
+    batch normalisation weight N(1, 0.02) and bias 0. Biases of convolutions keep torch's first values."""
     generator = torch_generator(seed, purpose)
     for module in network.modules():
-        if is_parametrized(module):
-            continue
         if isinstance(module, nn.Conv2d):
             module.weight.normal_(0.0, 0.02, generator=generator)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):

@@ -64,8 +64,11 @@ class Networks:
     """Side of the convolution that joins picture and text in the discriminators (PyTorch 3, TensorFlow 1)."""
     unconditional: bool = True
     """The refinement's discriminator also scores pictures without their captions (PyTorch)."""
-    normalisation: Literal["batch", "spectral"] = "batch"
-    """Of the discriminators: batch normalisation (both releases) or spectral normalisation of every layer (ours)."""
+    normalisation: Literal["batch", "layer"] = "batch"
+    """Of the discriminators: batch normalisation (both releases), or layer normalisation (ours), which knows no batch:
+    real and painted pictures then go through in one pass."""
+    projection: bool = False
+    """To the discriminators' matching score comes a dot product of what was seen and what the caption means (ours)."""
 
     def __post_init__(self) -> None:
         _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width")
@@ -80,9 +83,9 @@ class Networks:
         if 8 * self.generator_width < self.sketch_size // 4 or 4 * self.generator_width < 1 << doublings:
             raise LimnerError(f"generator_width {self.generator_width} leaves no channels after so many doublings of "
                               "the side; it must be larger.")
-        if self.normalisation == "spectral" and self.discriminator_residual:
+        if self.normalisation == "layer" and self.discriminator_residual:
             raise LimnerError("the bottleneck of discriminator_residual has batch normalisation: it does not go with "
-                              "normalisation 'spectral'.")
+                              "normalisation 'layer'.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,8 @@ class GanTraining:
     halve_every: int = 600
     """Epochs after which both learning rates are halved, again and again; an epoch shows as many images as there
     are."""
+    decay_from: float = 1.0
+    """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""
     kl_weight: float = 2.0
     """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     captions: int = 1
@@ -108,6 +113,14 @@ class GanTraining:
     skip_own_class: bool = False
     """With ``wrong`` caption: leave out rows whose neighbour is of the same class (of the same picture where the data
     has no classes), as the authors do not."""
+    close_wrong_share: float = 0.0
+    """With ``wrong`` caption: share of rows whose wrong caption is the closest, in the text encoder's space, of 64
+    drawn from other classes, so that the discriminator must look at everything a caption says."""
+    variety_weight: float = 0.0
+    """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
+    and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
+    variety_goal: float = 0.25
+    """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
     fresh_noise: bool = False
     """Paint once more with new noise for the generator's update (TensorFlow) instead of using the same pictures."""
     frozen_statistics: bool = False
@@ -128,10 +141,18 @@ class GanTraining:
                               f"got {self.batch_size}.")
         if not 0 < self.learning_rate < 1:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
-        if self.kl_weight < 0:
-            raise LimnerError(f"kl_weight must be at least 0, got {self.kl_weight}.")
-        if self.skip_own_class and self.wrong != "caption":
-            raise LimnerError("skip_own_class is about wrong captions; wrong images are of other classes anyway.")
+        for name in ("kl_weight", "variety_weight", "variety_goal"):
+            if getattr(self, name) < 0:
+                raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        for name in ("decay_from", "close_wrong_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if self.variety_weight and self.batch_size % 2:
+            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+                              f"got {self.batch_size}.")
+        for name in ("skip_own_class", "close_wrong_share"):
+            if getattr(self, name) and self.wrong != "caption":
+                raise LimnerError(f"{name} is about wrong captions; wrong images are of other classes anyway.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:
             raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")

@@ -9,15 +9,20 @@ from __future__ import annotations
 import itertools
 import math
 from functools import partial
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.blocks import Bottleneck
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
+from limner.nn.folding import fold_batch_norms
+from limner.nn.layout import channels_last
+from limner.nn.upsampling import doubled, doubling_kernel
 
+Normalisation = Literal["batch", "layer"]
+_PROJECTION = 128
 _leaky_relu = partial(functional.leaky_relu, negative_slope=0.2)
 
 
@@ -29,18 +34,36 @@ def _convolution3(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
-class UpBlock(nn.Module):
-    """Nearest-neighbour doubling, 3x3 convolution, batch normalisation, perhaps a bottleneck, ReLU."""
+class DoublingConvolution(nn.Conv2d):
+    """Nearest-neighbour doubling, then a 3x3 convolution without bias; ``side`` is that of the map before.
 
-    def __init__(self, before: int, after: int, *, residual: bool = False) -> None:
+    Computed as one transposed convolution, except on the smallest map, where few places meet many weights.
+    """
+
+    def __init__(self, before: int, after: int, *, side: int) -> None:
+        super().__init__(before, after, 3, padding=1, bias=False)
+        self.joined = side > 4
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, 2H, 2W)."""
+        if self.joined:
+            return doubled(input, self.weight, self.bias)
+        return super().forward(functional.interpolate(input, scale_factor=2))
+
+
+class UpBlock(nn.Module):
+    """Nearest-neighbour doubling, 3x3 convolution, batch normalisation, perhaps a bottleneck, ReLU; ``side`` is that of
+    the map before."""
+
+    def __init__(self, before: int, after: int, *, side: int, residual: bool = False) -> None:
         super().__init__()
-        self.convolution = _convolution3(before, after)
+        self.convolution = DoublingConvolution(before, after, side=side)
         self.norm = nn.BatchNorm2d(after)
         self.block = Bottleneck(after, after // 4, activation=functional.relu, bias=False) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, 2H, 2W)."""
-        x = self.norm(self.convolution(functional.interpolate(x, scale_factor=2)))
+        x = self.norm(self.convolution(x))
         return functional.relu(x if self.block is None else self.block(x))
 
 
@@ -73,7 +96,7 @@ class SketchGenerator(nn.Module):
         self.start_norm = nn.BatchNorm1d(channels[0] * 16)
         self.start_block = (Bottleneck(channels[0], channels[0] // 4, activation=functional.relu, bias=False)
                             if residual else None)
-        self.ups = nn.ModuleList(UpBlock(before, after, residual=residual and place == 0)
+        self.ups = nn.ModuleList(UpBlock(before, after, side=4 << place, residual=residual and place == 0)
                                  for place, (before, after) in enumerate(itertools.pairwise(channels)))
         self.to_rgb = _convolution3(channels[-1], 3)
 
@@ -138,7 +161,8 @@ class RefinementGenerator(nn.Module):
         self.joint_norm = nn.BatchNorm2d(4 * width)
         self.blocks = nn.ModuleList(ResidualBlock(4 * width) for _ in range(residual_blocks))
         channels = [4 * width >> halving for halving in range(_doublings(sketch_size // 4, image_size) + 1)]
-        self.ups = nn.ModuleList(UpBlock(before, after) for before, after in itertools.pairwise(channels))
+        self.ups = nn.ModuleList(UpBlock(before, after, side=sketch_size // 4 << place)
+                                 for place, (before, after) in enumerate(itertools.pairwise(channels)))
         self.to_rgb = _convolution3(channels[-1], 3)
 
     def forward(self, sketch: Tensor, text: Tensor, condition_noise: Tensor | None) -> tuple[Tensor, Condition]:
@@ -159,6 +183,22 @@ class RefinementGenerator(nn.Module):
         return torch.tanh(self.to_rgb(x))
 
 
+G = TypeVar("G", SketchGenerator, RefinementGenerator)
+
+
+def for_painting(generator: G) -> G:
+    """A generator made ready to do nothing but paint, in place: channels-last, batch normalisations folded into the
+    layers before them, kernels of the doublings worked out. The names and shapes of its state change."""
+    fold_batch_norms(generator.eval().requires_grad_(False))
+    for up in generator.ups:
+        layer = up.convolution
+        if isinstance(layer, DoublingConvolution) and layer.joined:
+            whole = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1, device="meta")
+            whole.weight, whole.bias = nn.Parameter(doubling_kernel(layer.weight)), layer.bias
+            up.convolution = whole.requires_grad_(False)
+    return channels_last(generator)
+
+
 class Discriminator(nn.Module):
     """Scores pictures of one side with captions, in two parts: ``look`` at a picture, ``judge`` what was seen.
 
@@ -174,45 +214,47 @@ class Discriminator(nn.Module):
         residual: a bottleneck at 4x4, no bias in the score, and, where no channels are reduced, no activation after
             the last but one strided convolution (TensorFlow).
         unconditional: a second score that sees the picture alone (PyTorch, Stage II).
-        spectral: spectral normalisation (Miyato et al. 2018) of every layer in place of batch normalisation.
+        normalisation: of every layer but the first and the scores: ``batch`` (both releases), or ``layer``: over all
+            channels and places, each picture by itself.
+        projection: to the matching score comes a dot product of what was seen and what the caption means (Miyato and
+            Koyama 2018).
 
     The official networks of PyTorch end in a sigmoid; here it belongs to the losses.
     """
 
     def __init__(self, *, image_size: int, width: int = 64, condition_size: int = 128, text_size: int | None = None,
-                 joint_kernel: int = 3, residual: bool = False, unconditional: bool = False, spectral: bool = False
-                 ) -> None:
+                 joint_kernel: int = 3, residual: bool = False, unconditional: bool = False,
+                 normalisation: Normalisation = "batch", projection: bool = False) -> None:
         super().__init__()
-        self.spectral = spectral
+        self.normalisation: Normalisation = normalisation
         halvings = _doublings(4, image_size)
         channels = [width << doubling for doubling in range(halvings)]
         reduced = [count for count in reversed(channels[:-1]) if count >= 8 * width]
         features = (reduced or channels)[-1]
-        self.first = self._layer(nn.Conv2d(3, width, 4, stride=2, padding=1, bias=spectral))
+        self.first = nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False)
         self.downs = nn.ModuleList(
-            self._block(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=spectral))
+            self._block(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False))
             for before, after in itertools.pairwise(channels))
         self.reductions = nn.ModuleList(
-            self._block(nn.Conv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=spectral))
+            self._block(nn.Conv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
             for before, after in itertools.pairwise([channels[-1], *reduced]))
         self.block = Bottleneck(features, features // 4, activation=_leaky_relu, bias=False) if residual else None
-        self.text = None if text_size is None else self._layer(nn.Linear(text_size, condition_size))
+        self.text = None if text_size is None else nn.Linear(text_size, condition_size)
         self.joint = self._block(nn.Conv2d(features + condition_size, features, joint_kernel,
-                                           padding=joint_kernel // 2, bias=spectral))
-        self.score = self._layer(nn.Conv2d(features, 1, 4, stride=4, bias=not residual))
-        self.score_alone = self._layer(nn.Conv2d(features, 1, 4, stride=4)) if unconditional else None
+                                           padding=joint_kernel // 2, bias=False))
+        self.score = nn.Conv2d(features, 1, 4, stride=4, bias=not residual)
+        self.score_alone = nn.Conv2d(features, 1, 4, stride=4) if unconditional else None
+        self.seen = nn.Linear(features * 16, _PROJECTION) if projection else None
+        self.meant = nn.Linear(text_size or condition_size, _PROJECTION) if projection else None
         linear = set()  # positions in the chain of blocks that no activation follows
         if residual:
             linear = {len(self.downs) + len(self.reductions) - 1} | (set() if reduced else {len(self.downs) - 2})
         self._linear = linear
 
-    def _layer(self, layer: nn.Module) -> nn.Module:
-        return spectral_norm(layer) if self.spectral else layer
-
     def _block(self, convolution: nn.Conv2d) -> nn.Module:
-        if self.spectral:
-            return self._layer(convolution)
-        return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels))
+        channels = convolution.out_channels
+        return nn.Sequential(convolution, nn.BatchNorm2d(channels) if self.normalisation == "batch"
+                             else nn.GroupNorm(1, channels))
 
     def look(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
@@ -223,9 +265,12 @@ class Discriminator(nn.Module):
 
     def judge(self, features: Tensor, condition: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and conditions (B, C), or embeddings (B, T), to logits (B,): real and matching?"""
-        if self.text is not None:
-            condition = _leaky_relu(self.text(condition))
-        return self.score(_leaky_relu(self.joint(torch.cat([features, _tiled(condition, features)], dim=1)))).flatten()
+        told = condition if self.text is None else _leaky_relu(self.text(condition))
+        score = self.score(_leaky_relu(self.joint(torch.cat([features, _tiled(told, features)], dim=1)))).flatten()
+        if self.seen is None or self.meant is None:
+            return score
+        agreement = (self.seen(features.flatten(1)) * self.meant(condition)).float().sum(1)
+        return score + agreement / math.sqrt(_PROJECTION)
 
     def judge_alone(self, features: Tensor) -> Tensor | None:
         """Feature maps (B, F, 4, 4) to logits (B,): real? None where there is no such score."""

@@ -13,7 +13,6 @@ from torch import Tensor
 from limner.data.batch import as_uint8
 from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
-from limner.nn.layout import channels_last
 from limner.randomness import normal
 from limner.systems.blending import blend_amount, check_blend
 from limner.systems.captions import unread
@@ -21,11 +20,9 @@ from limner.systems.protocol import Picture, Request
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, condition_noise
 from limner.systems.stackgan.config import EmbeddingFile, StackGanConfig
+from limner.systems.stackgan.networks import G, for_painting
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.stage import Components, weights_of
-
-_CPU_ROWS = 1
-"""Pictures of 128 and 256 pixels fill a processor one by one, so that nothing is padded; a GPU wants more at a time."""
 
 
 class StackGanPainter:
@@ -49,21 +46,31 @@ class StackGanPainter:
                                         components.weights["caption_embeddings"]["embeddings"])
         else:
             self.text_encoder, self.tokeniser = load_text_encoder(config.text, components)
-        self.sketch = build_sketch_generator(config)
-        self.sketch.load_state_dict(components.weights["sketch"])
-        channels_last(self.sketch).eval().requires_grad_(False)
+        self._weights = {name: components.weights[name] for name in ("sketch", "refinement")
+                         if name in components.weights}
+        self.sketch = _loaded(build_sketch_generator(config), components.weights["sketch"])
         self.refinement = None
         if "refinement" in components.weights:
-            self.refinement = build_refinement_generator(config)
-            self.refinement.load_state_dict(components.weights["refinement"])
-            channels_last(self.refinement).eval().requires_grad_(False)
+            self.refinement = _loaded(build_refinement_generator(config), components.weights["refinement"])
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
         """Raises LimnerError for an input or a caption that cannot be used."""
         for request in requests:
             self._check(request)
-        return paint_in_rows(requests, self._paint_rows, rows=_CPU_ROWS if self.device.type == "cpu" else ROWS)
+        if self.table is not None:  # before rows are filled up, so that an error counts the captions that were asked
+            self.table.encode([request.caption for request in requests if "embedding" not in request.inputs])
+        return paint_in_rows(requests, self._paint_rows, rows=self._rows)
+
+    @property
+    def _rows(self) -> int:
+        """Rows computed together, always the same number: on a CPU as many as have the pixels of 16 pictures of 64x64,
+        so that a single large picture does not wait for fifteen others."""
+        if self.device.type != "cpu":
+            return ROWS
+        networks = self.config.networks
+        side = networks.sketch_size if self.refinement is None else networks.image_size
+        return max(1, min(ROWS, ROWS * 64**2 // side**2))
 
     def stream(self, request: Request) -> Iterator[Picture]:
         """The sketch, enlarged to the size of the picture, then the picture."""
@@ -171,9 +178,7 @@ class StackGanPainter:
         else:
             made = Components({"text_encoder": weights_of(self.text_encoder)},
                               {"tokeniser": self.tokeniser.to_json()})
-        made.weights["sketch"] = weights_of(self.sketch)
-        if self.refinement is not None:
-            made.weights["refinement"] = weights_of(self.refinement)
+        made.weights |= self._weights
         return made
 
     def to(self, device: torch.device) -> StackGanPainter:
@@ -184,6 +189,11 @@ class StackGanPainter:
         if self.table is None:
             self.text_encoder.to(device)
         return self
+
+
+def _loaded(generator: G, weights: Mapping[str, Tensor]) -> G:
+    generator.load_state_dict(weights)
+    return for_painting(generator)
 
 
 def _pixels(images: Tensor) -> np.ndarray:

@@ -13,6 +13,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
+from limner.nn.losses import variety
 from limner.systems.stackgan.build import (
     StageName,
     build_discriminator,
@@ -28,21 +29,27 @@ from limner.systems.stackgan.losses import Logits, discriminator_loss, generator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
+_WRONG_POOL = 64
+
 
 class Painted(NamedTuple):
-    """Pictures of a step (B, 3, S, S) and the condition that they were painted from."""
+    """Pictures of a step, the condition that they were painted from, and all the noise that made them differ."""
 
     images: Tensor
+    """(B, 3, S, S) in -1..1."""
     condition: Condition
+    noise: Tensor
+    """(B, N)."""
 
 
 class StackGanStage:
     """One adversarial stage, update for update as in the authors' code.
 
-    The discriminator sees real, mismatched and painted pairs, each with its own batch statistics (the mismatched
-    captions of the PyTorch release reuse the features of the real pictures); then the generator is judged by the
-    updated discriminator. The refinement keeps the sketch's generator unchanged, but in training mode: it paints with
-    the statistics of the batch, and its stored ones move.
+    The discriminator sees real, mismatched and painted pairs (mismatched captions are judged with the features of the
+    real pictures); then the generator is judged by the updated discriminator. With batch normalisation each kind of
+    picture goes through the discriminator by itself, for its own statistics, as in both releases; without, all in one
+    pass. The refinement keeps the sketch's generator unchanged, but in training mode: it paints with the statistics of
+    the batch, and its stored ones move.
     """
 
     def __init__(self, stage: StageName, config: StackGanConfig, corpus: Corpus, components: Components, seed: int
@@ -87,81 +94,110 @@ class StackGanStage:
         if self.gan.frozen_statistics:
             self.sketch.eval()
         text = self.captions.of(batch.captions, context.device)
-        painted = self._paint(text, context, "", keep=not self.gan.fresh_noise)
-        losses = self._train_discriminator(batch, text, painted, context)
+        told = self._told(text, context)
+        asked, told_asked = (_twice(text), _twice(told)) if self.gan.variety_weight else (text, told)
+        painted = self._paint(asked, context, "", keep=not self.gan.fresh_noise)
+        losses = self._train_discriminator(batch, text, (told, told_asked), painted.images.detach(), context)
         if self.gan.fresh_noise:
-            painted = self._paint(text, context, "again/", keep=True)
-        losses |= self._train_generator(text, painted, context)
+            painted = self._paint(asked, context, "again/", keep=True)
+        losses |= self._train_generator(painted, told_asked, context)
         return {name: value.detach() for name, value in losses.items()}
 
     def _paint(self, text: Tensor, context: StepContext, purpose: str, *, keep: bool) -> Painted:
-        """The batch's captions painted with noise of an address; ``keep`` for a pass that the generator learns from."""
+        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from."""
         networks = self.config.networks
-        noise = context.normal(f"{purpose}noise", len(text), networks.noise_size)
-        first = condition_noise(networks, context.normal(f"{purpose}sketch", len(text), networks.condition_size))
+        noise = [context.normal(f"{purpose}noise", len(text), networks.noise_size)]
+        noise += [context.normal(f"{purpose}{name}", len(text), networks.condition_size)
+                  for name in (("sketch",) if self.refinement is None else ("sketch", "refinement"))]
+        conditions = [condition_noise(networks, each) for each in noise[1:]]
+        joined = torch.cat(noise if networks.augmentation else noise[:1], dim=1)
         with context.autocast(), torch.set_grad_enabled(keep):
             if self.refinement is None:
-                return Painted(*self.sketch(text, noise, first))
-            second = condition_noise(networks, context.normal(f"{purpose}refinement", len(text),
-                                                              networks.condition_size))
-            with torch.no_grad():
-                sketch, _ = self.sketch(text, noise, first)
-            return Painted(*self.refinement(sketch, text, second))
+                images, condition = self.sketch(text, noise[0], conditions[0])
+            else:
+                with torch.no_grad():
+                    sketch, _ = self.sketch(text, noise[0], conditions[0])
+                images, condition = self.refinement(sketch, text, conditions[1])
+        return Painted(images, condition, joined)
 
-    def _train_discriminator(self, batch: Batch, text: Tensor, painted: Painted, context: StepContext
-                             ) -> dict[str, Tensor]:
-        told = self._told(text, painted)
-        fake = painted.images.detach()
+    def _train_discriminator(self, batch: Batch, text: Tensor, told: tuple[Tensor, Tensor], fake: Tensor,
+                             context: StepContext) -> dict[str, Tensor]:
+        """``told``: what the discriminator is told of the captions of real pictures and of painted ones."""
+        images = {"real": as_float(batch.images)}
+        if batch.wrong_images is not None:
+            images["wrong"] = as_float(batch.wrong_images)
+        images["fake"] = fake
         with context.autocast():
-            real_features = self._look(as_float(batch.images), "real", context)
-            real = self._judged(real_features, told)
-            wrong = self._wrong(batch, real_features, told, context)
-            of_fake = self._judged(self._look(fake, "fake", context), told)
-        parts = discriminator_loss(real, wrong, of_fake)
+            seen = self._look(images, context)
+            real = self._judged(seen["real"], told[0])
+            if "wrong" in seen:
+                wrong = self.discriminator.judge(seen["wrong"], told[0])
+            else:
+                wrong = self._judged_wrongly(seen["real"], batch, text, told[0], context)
+            painted = self._judged(seen["fake"], told[1])
+        parts = discriminator_loss(real, wrong, painted)
         context.update(self.optimisers["discriminator"], parts.total)
         return {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
 
-    def _train_generator(self, text: Tensor, painted: Painted, context: StepContext) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, told: Tensor, context: StepContext) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
         with context.autocast():
-            judged = self._judged(self._look(painted.images, "paint", context), self._told(text, painted))
+            judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
         self.discriminator.requires_grad_(True)
         loss = generator_loss(judged)
         parts = {"generator": loss}
         if self.config.networks.augmentation:
             parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
             loss = loss + self.gan.kl_weight * parts["kl"]
+        if self.gan.variety_weight:
+            parts["variety"] = variety(painted.images, painted.noise, goal=self.gan.variety_goal)
+            loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers[self.name], loss)
         return parts
 
-    def _told(self, text: Tensor, painted: Painted) -> Tensor:
-        """What the discriminator is told of the captions; no gradient flows back to the condition through it."""
-        return text if self.config.networks.discriminator_reads == "caption" else painted.condition.mean.detach()
+    @torch.no_grad()
+    def _told(self, text: Tensor, context: StepContext) -> Tensor:
+        """What the discriminator is told of captions: their embeddings, or the means of the generator's conditions. No
+        gradient flows back through it."""
+        if self.config.networks.discriminator_reads == "caption":
+            return text
+        with context.autocast():
+            return self.generator.augmentation(text, None).mean  # type: ignore[union-attr,operator]
 
-    def _wrong(self, batch: Batch, real_features: Tensor, told: Tensor, context: StepContext) -> Tensor:
-        """Logits of real pictures with captions that are not theirs."""
-        if batch.wrong_images is not None:
-            return self.discriminator.judge(self._look(as_float(batch.wrong_images), "wrong", context), told)
-        logits = self.discriminator.judge(real_features[:-1], told[1:])
+    def _judged_wrongly(self, real: Tensor, batch: Batch, text: Tensor, told: Tensor, context: StepContext) -> Tensor:
+        """Logits of what was seen of real pictures, with the captions of the next rows, or with close ones."""
+        kinds = batch.indices if batch.labels is None else batch.labels
+        other, same = told[1:], kinds[:-1] == kinds[1:]
+        if self.gan.close_wrong_share:
+            numbers = context.uniform("wrong", len(text), 1 + _WRONG_POOL)
+            close = self._told(self.captions.close_wrong(text, kinds, numbers[:, 1:]), context)
+            chosen = numbers[:-1, 0] < self.gan.close_wrong_share
+            other, same = torch.where(chosen[:, None], close[:-1], other), same & ~chosen
+        logits = self.discriminator.judge(real[:-1], other)
         if not self.gan.skip_own_class:
             return logits
-        kinds = batch.indices if batch.labels is None else batch.labels
-        return logits.masked_fill(kinds[:-1] == kinds[1:], -torch.inf)  # surely not real: no loss, no gradient
+        return logits.masked_fill(same, -torch.inf)  # surely not real: no loss, no gradient
 
-    def _look(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+    def _look(self, images: Mapping[str, Tensor], context: StepContext) -> dict[str, Tensor]:
+        """What the discriminator sees of kinds of pictures."""
         if self.gan.augment:
-            images = augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
-        return self.discriminator.look(images)
+            images = {kind: augment(each, context.uniform(kind, len(each), 7), self.gan.augment)
+                      for kind, each in images.items()}
+        if self.config.networks.normalisation == "batch":
+            return {kind: self.discriminator.look(each) for kind, each in images.items()}
+        seen = self.discriminator.look(torch.cat(list(images.values())))
+        return dict(zip(images, seen.split([len(each) for each in images.values()]), strict=True))
 
     def _judged(self, features: Tensor, told: Tensor) -> Logits:
         return Logits(self.discriminator.judge(features, told), self.discriminator.judge_alone(features))
 
     def _set_learning_rate(self, context: StepContext) -> None:
-        """Halved at the start of epochs ``halve_every``, twice that, ..., counted from 0."""
-        epoch = context.images_seen // len(self.captions.pictures)
+        """Halved at the start of epochs ``halve_every``, twice that, ..., counted from 0; falls to zero at the end."""
+        epoch, start = context.images_seen // len(self.captions.pictures), self.gan.decay_from
+        fall = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = self.gan.learning_rate * 0.5 ** (epoch // self.gan.halve_every)
+                group["lr"] = self.gan.learning_rate * 0.5 ** (epoch // self.gan.halve_every) * fall
 
     def _painter(self, modules: Mapping[str, nn.Module]) -> tuple[Any, int]:
         """Noise and embeddings to pictures, and how long that noise is: it holds that of both conditions as well."""
@@ -190,3 +226,8 @@ class StackGanStage:
         """The stage's generator; the refinement also gives the sketch's again, whose stored statistics have moved."""
         names = ("sketch",) if self.refinement is None else ("sketch", "refinement")
         return Components({name: weights_of(modules[name]) for name in names}) | self._table
+
+
+def _twice(rows: Tensor) -> Tensor:
+    """The first half of the rows, two times."""
+    return rows.chunk(2)[0].repeat(2, 1)
