@@ -23,6 +23,9 @@ from limner.training.stage import Components, Samples
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
 
+WRONG_POOL = 512
+"""How many captions the closest wrong one is chosen from."""
+
 Paint = Callable[[Tensor, Tensor], Tensor]
 """Noise (B, nz) and embeddings (B, D) to pictures (B, 3, S, S) in -1..1."""
 
@@ -81,7 +84,7 @@ class Captions:
         Args:
             captions: int64 (B,): the rows' captions.
             kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
-            numbers: uniform in 0..1 (P,): which P training captions to choose from.
+            numbers: uniform in 0..1 (``WRONG_POOL``,): which training captions to choose from.
 
         Returns:
             Embeddings (B, D) on the device of ``kinds``; see ``WordOverlap.closest``.

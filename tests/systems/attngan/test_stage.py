@@ -115,7 +115,7 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     distances = []
     for share in (0.0, 1.0):
         stage.gan = replace(stage.gan, close_wrong_share=share)
-        wrong = stage._wrong(sentences, kinds, _context())
+        wrong = stage._wrong(sentences, batch.captions[:, 0], kinds, _context())
         assert wrong is not None
         assert (wrong.sentences != sentences).any(1).all()
         distances.append((wrong.sentences - sentences).norm(dim=1).mean())

@@ -25,14 +25,13 @@ from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
-from limner.systems.captions import Captions, held_out_pictures
+from limner.systems.captions import WRONG_POOL, Captions, held_out_pictures
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
 _CHUNK = 32
-_WRONG_POOL = 64
 
 
 class _Read(NamedTuple):
@@ -112,7 +111,7 @@ class AttnGanStage:
         with context.autocast():
             painted = self.generator(told.noise, told.condition_noise, *told.text)
         reals = pyramid(images, self.gan.painted_sides)
-        wrong = self._wrong(text.sentences, kinds, context)
+        wrong = self._wrong(text.sentences, batch.captions[:, 0].cpu()[order], kinds, context)
         losses = self._train_discriminators(reals, painted, text.sentences, told.text.sentences, wrong, context)
         losses |= self._train_generator(painted, told, context)
         return {name: value.detach() for name, value in losses.items()}
@@ -127,15 +126,14 @@ class AttnGanStage:
         twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
         return _Told(text.rows(twice), None if labels is None else labels[twice], noise, condition_noise)
 
-    def _wrong(self, sentences: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
+    def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
         """Another caption for every real picture: the next row's, or a close one; None for the authors' pairs."""
         if self.gan.wrong_pairs == "next":
             return None
         other, differs = sentences.roll(-1, 0), kinds != kinds.roll(-1, 0)
         if self.neighbours is not None:
-            numbers = context.uniform("wrong", len(kinds), 1 + _WRONG_POOL)
-            close = self.neighbours.close_wrong(sentences, kinds, numbers[:, 1:])
-            chosen = numbers[:, 0] < self.gan.close_wrong_share
+            close = self.neighbours.close_wrong(captions, kinds, context.uniform("pool", WRONG_POOL))
+            chosen = context.uniform("wrong", len(kinds)) < self.gan.close_wrong_share
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return Wrong(other, differs.float())
 

@@ -12,15 +12,13 @@ from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
-from limner.systems.captions import matched_captions
+from limner.systems.captions import WRONG_POOL, matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 from limner.vision.encoders import SmallImageEncoder
-
-_WRONG_POOL = 512
 
 
 class ImprovedGanStage:
@@ -123,7 +121,7 @@ class ImprovedGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         other, differs = text.roll(1, 0), kinds != kinds.roll(1, 0)
         if self.gan.close_wrong_share:
-            close = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", _WRONG_POOL))
+            close = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", WRONG_POOL))
             chosen = context.uniform("wrong", len(text)) < self.gan.close_wrong_share
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return other, differs.float()
