@@ -46,8 +46,8 @@ class GanConfig:
     """Captions of the wrong pairs: ``next`` (the next row's, B - 1 pairs, as the authors' code) or ``others`` (the next
     row's where it is of another class, or another picture if there are no labels)."""
     close_wrong_share: float = 0.0
-    """Share of wrong pairs whose caption is the closest, by DAMSM's vectors, of 64 drawn from other classes, so that
-    the discriminators must look at everything a caption says; for ``others`` only."""
+    """Share of wrong pairs whose caption is, of 512 of other classes, the one that shares most words with the right
+    one, so that the discriminators must look at everything a caption says; for ``others`` only."""
     discriminator_norm: Literal["batch", "spectral", "layer"] = "batch"
     """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
     picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass
