@@ -58,9 +58,9 @@ def gan_cls_small() -> GanClsConfig:
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=400_000, tick=20_000, best="top1"),
                                 scale_size=72, flip=True, batch_size=64, min_count=2),
-        gan=ImprovedGan(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000),
-                        generator_width=32, discriminator_width=48, noise_size=100, scale_size=72, flip=True,
-                        augment="color,translation,cutout", variety_weight=2.0, close_wrong_share=0.5),
+        gan=ImprovedGan(schedule=Schedule(images=1_000_000, tick=20_000, average_half_life=20_000), noise_size=100,
+                        scale_size=72, flip=True, augment="translation", variety_weight=1.0, close_wrong_share=0.5,
+                        generator_rate=3e-4, discriminator_rate=6e-4),
     )
 
 
