@@ -51,7 +51,7 @@ class Length:
     samples: int
 
 
-WHOLE = Length(pictures=4000, encoder_images=30_000, painter_images=30_000, oracle_steps=300, samples=300)
+WHOLE = Length(pictures=4000, encoder_images=40_000, painter_images=40_000, oracle_steps=400, samples=300)
 QUICK = Length(pictures=60, encoder_images=64, painter_images=64, oracle_steps=2, samples=6)
 
 

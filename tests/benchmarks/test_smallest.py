@@ -17,6 +17,8 @@ SMALLEST = {
     "text_encoders": ["--batch", "1"],
     "attngan": ["--rounds", "1", "--smallest"],
     "aligndraw": ["--rows", "2", "--steps", "2", "--words", "3", "--rounds", "1", "--preset", "aligndraw-shapes"],
+    "aligndraw_cost": ["--rows", "2", "--rounds", "1", "--smallest"],
+    "aligndraw_attention": ["--captions", "4"],
 }
 
 

@@ -11,7 +11,8 @@ _QUICK = ("--samples", 20, "--oracle", "size=16", "--oracle", "steps=3")
 
 def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
     limner("data", "make", "shapes", "shapes", "--count", 200, "--size", 16)
-    done = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json", "--grid", "grid.png")
+    done = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json", "--grid", "grid.png", "--html",
+                  "page.html")
     assert done.status == 0
     record = json.loads(done.out)
     assert record["model"]["name"] == "toy"
@@ -24,10 +25,18 @@ def test_a_painter_is_judged(limner: Run, bundle: Path) -> None:
     assert "could not use all of 20 different captions, for example: unknown words" in done.err
     with Image.open("grid.png") as grid:
         assert grid.width > 500
-    again = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json")
-    assert json.loads(again.out) == record
-    shown = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--split", "val")
-    assert (shown.status, "faithfulness-1" in shown.out) == (0, True)
+    assert "Paintings: best of 20" in Path("page.html").read_text()
+    assert list(found) == ["faithfulness", "diversity", "fd-oracle", "kd-oracle", "prdc-oracle", "timing"]
+    again = json.loads(limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--json").out)
+    for timed in (again, record):
+        del timed["metrics"]["timing"]
+    assert again == record
+    shown = limner("evaluate", bundle, "--data", "shapes", *_QUICK, "--split", "val", "--metrics",
+                   "diversity,fd-oracle")
+    assert shown.status == 0
+    for words in ("diversity-1", "fd-oracle"):
+        assert words in shown.out
+    assert "faithfulness-1" not in shown.out
 
 
 def test_mistakes_are_told(limner: Run, bundle: Path) -> None:
@@ -46,6 +55,10 @@ def test_mistakes_are_told(limner: Run, bundle: Path) -> None:
                              ([*bare_train, "--metrics", "beauty"], "no metric 'beauty'"),
                              (["--data", "bare"], "no pictures in the split 'test'"),
                              (["--data", "bare", "--grid", "x.jpg"], "PNG"),
+                             (["--data", "bare", "--html", "x.pdf"], ".html"),
+                             ([*bare_train, "--judge", "nowhere"], "no finished matching model"),
+                             ([*bare_train, "--inception", "shapes/metadata.jsonl"], "never called FID"),
+                             ([*bare_train, "--metrics", "fid"], "give --inception"),
                              (["--data", "bare", "--oracle", "steps"], "FIELD=VALUE"),
                              (["--data", "bare", "--oracle", "steps=0"], "steps must be at least 1"),
                              (["--data", "bare", "--oracle", "stops=3"], "no field 'stops'"),

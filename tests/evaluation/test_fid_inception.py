@@ -43,8 +43,9 @@ def test_its_pools_are_those_of_the_standard_network(weights: Weights) -> None:
 
 
 def test_other_weights_are_refused(weights: Weights) -> None:
+    short = {name: value for name, value in weights.items() if name != "fc.weight"}
     for changed, words in (({**weights, "more": torch.zeros(1)}, "more is too much"),
-                           ({name: value for name, value in weights.items() if name != "fc.weight"}, "fc.weight is mis"),
+                           (short, "fc.weight is missing"),
                            ({**weights, "fc.weight": torch.zeros(1000, 2048)}, "size mismatch")):
         with pytest.raises(LimnerError, match=words):
             FidInception(changed)

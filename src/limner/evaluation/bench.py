@@ -160,11 +160,15 @@ class Bench:
             self.pictures, self.corpus.root, self.extractor(name), self.paintings.shape[1], cache_dir=self.cache_dir,
             progress=self.progress))
 
-    def real_halves(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The real features in two halves at random: what reality scores against itself."""
+    def real_against_real(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The real features in two parts: as many as there are paintings (but at most half), and the others.
+
+        What they score is what paintings as good as reality would.
+        """
         features = self.real_features(name)
-        order = stream(self.seed, "real halves").permutation(len(features))
-        return features[order[:len(order) // 2]], features[order[len(order) // 2:]]
+        order = stream(self.seed, "real against real").permutation(len(features))
+        count = min(len(self.rows), len(order) // 2)
+        return features[order[:count]], features[order[count:]]
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What ``make`` gives, made at the first call: for what several metrics share."""

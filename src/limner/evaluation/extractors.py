@@ -105,9 +105,10 @@ def by_extractor(family: str, standard: str, summary: str, measure: Callable[[Be
     """
     def entry(metric: str, extractor: str) -> Metric:
         def needs(bench: Bench) -> str | None:
-            if min(len(bench.rows), len(bench.pictures)) < least:
-                return f"it needs at least {least} samples and pictures"
-            return lacks_extractor(bench, extractor)
+            lacking = lacks_extractor(bench, extractor)
+            if lacking is None and len(bench.rows) < least:
+                lacking = f"it needs at least {least} samples and pictures"
+            return lacking
 
         return Metric(f"{summary}, in features of {extractor}", needs, lambda bench: measure(bench, metric, extractor))
 

@@ -15,7 +15,7 @@ from limner.evaluation.extractors import by_extractor
 from limner.evaluation.metric import Line, Measured
 
 LEAST = 4
-"""Fewest pictures: each half of the real ones must have a covariance."""
+"""Fewest pictures: both parts of the real ones must have a covariance."""
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -50,18 +50,18 @@ def _square_root(covariance: Tensor) -> Tensor:
 def _measure(bench: Bench, metric: str, extractor: str) -> Measured:
     painted, real = bench.painted_features(extractor), bench.real_features(extractor)
     value = frechet_distance(painted, real)
-    half, other = bench.real_halves(extractor)
-    floor = frechet_distance(half, other)
+    some, others = bench.real_against_real(extractor)
+    floor = frechet_distance(some, others)
     features = painted.shape[1]
     record = {"protocol": f"{metric}-1", "value": value, "samples": len(painted), "real_pictures": len(real),
               "features": features, "extractor": bench.extractor(extractor).about["hash"],
               "side": int(bench.paintings.shape[1]),
-              "real": {"value": floor, "pictures": [len(half), len(other)]}}
+              "real": {"value": floor, "pictures": [len(some), len(others)]}}
     warnings = []
     if len(painted) <= features:
-        warnings.append(f"{metric}: {len(painted)} paintings are few for {features} features; the figure is too large, "
-                        "and compares only with figures of as many paintings.")
-    note = f"{len(painted)} paintings, {len(real)} real; halves of the real {floor:.4g}"
+        warnings.append(f"{metric}: {len(painted)} paintings are few for {features} features: it is too large, as it "
+                        f"is for {len(some)} real pictures ({floor:.4g}), and compares with figures of as many only.")
+    note = f"{len(painted)} paintings, {len(real)} real; {len(some)} real ones {floor:.4g}"
     return Measured(record, lines=[Line(metric, f"{value:.4g}", "lower", note)], warnings=warnings)
 
 

@@ -47,9 +47,10 @@ def inception_score(probabilities: np.ndarray, *, splits: int = 10) -> tuple[flo
 
 
 def _needs(bench: Bench) -> str | None:
-    if min(len(bench.rows), len(bench.pictures)) < SPLITS:
-        return f"it needs at least {SPLITS} samples and pictures"
-    return lacks_extractor(bench, "inception")
+    lacking = lacks_extractor(bench, "inception")
+    if lacking is None and len(bench.rows) < SPLITS:
+        lacking = f"it needs at least {SPLITS} samples and pictures"
+    return lacking
 
 
 def _measure(bench: Bench) -> Measured:

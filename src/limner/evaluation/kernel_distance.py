@@ -60,14 +60,14 @@ def kernel_distance(painted: np.ndarray, real: np.ndarray, *, seed: int = 0, sub
 def _measure(bench: Bench, metric: str, extractor: str) -> Measured:
     painted, real = bench.painted_features(extractor), bench.real_features(extractor)
     value, deviation = kernel_distance(painted, real, seed=bench.seed)
-    half, other = bench.real_halves(extractor)
-    floor, _ = kernel_distance(half, other, seed=bench.seed)
+    some, others = bench.real_against_real(extractor)
+    floor, _ = kernel_distance(some, others, seed=bench.seed)
     size = min(SUBSET, len(painted), len(real))
     record = {"protocol": f"{metric}-1", "value": value, "deviation": deviation, "samples": len(painted),
               "real_pictures": len(real), "subsets": SUBSETS, "subset": size, "features": painted.shape[1],
               "extractor": bench.extractor(extractor).about["hash"], "side": int(bench.paintings.shape[1]),
-              "real": {"value": floor, "pictures": [len(half), len(other)]}}
-    note = f"{SUBSETS} subsets of {size}; halves of the real {floor:.3g}"
+              "real": {"value": floor, "pictures": [len(some), len(others)]}}
+    note = f"{SUBSETS} subsets of {size}; {len(some)} real ones {floor:.3g}"
     return Measured(record, lines=[Line(metric, f"{value:.4g} +- {deviation:.2g}", "lower", note)])
 
 

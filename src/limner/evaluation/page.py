@@ -23,13 +23,13 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75re
   background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: .4rem 0 1.2rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; }
 .left, tbody th { text-align: left; } tbody th { font-weight: normal; }
 .wide { overflow-x: auto; }
 .shaded td { min-width: 2.2rem; text-align: center; } .right { outline: 2px solid #2f7d4f; outline-offset: -2px; }
-.paintings { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 1rem; }
+.paintings { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img { width: 100%; max-width: 256px; image-rendering: pixelated; }
 figcaption { font-size: .82rem; } .wrong { color: #a3261b; } .note { color: #555; }
 pre { overflow-x: auto; background: #f5f5f5; padding: 1rem; font-size: .8rem; }

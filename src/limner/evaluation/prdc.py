@@ -78,16 +78,28 @@ def _distances(first: Tensor, second: Tensor) -> Tensor:
 def _measure(bench: Bench, metric: str, extractor: str) -> Measured:
     painted, real = bench.painted_features(extractor), bench.real_features(extractor)
     count = min(len(painted), len(real))
-    painted = painted[figures.drawn(len(painted), count, bench.seed, "prdc paintings")]
-    real = real[figures.drawn(len(real), count, bench.seed, "prdc real")]
-    found = prdc(painted, real)
+    found = _equally_many(painted, real, bench.seed)
+    some, others = bench.real_against_real(extractor)
+    ceiling = _equally_many(some, others, bench.seed)
     record = {"protocol": f"{metric}-1", **dataclasses.asdict(found), "samples": count, "real_pictures": count,
               "neighbours": NEIGHBOURS, "features": painted.shape[1],
-              "extractor": bench.extractor(extractor).about["hash"], "side": int(bench.paintings.shape[1])}
-    value = " / ".join(f"{value:.3f}" for value in dataclasses.astuple(found))
-    note = f"precision / recall / density / coverage; {count} paintings and {count} real, {NEIGHBOURS} neighbours"
-    return Measured(record, lines=[Line(metric, value, "higher", note)])
+              "extractor": bench.extractor(extractor).about["hash"], "side": int(bench.paintings.shape[1]),
+              "real": {**dataclasses.asdict(ceiling), "pictures": [len(some), len(some)]}}
+    note = (f"precision / recall / density / coverage; {count} paintings and {count} real, {NEIGHBOURS} neighbours; "
+            f"{len(some)} real ones {_shown(ceiling)}")
+    return Measured(record, lines=[Line(metric, _shown(found), "higher", note)])
+
+
+def _equally_many(painted: np.ndarray, real: np.ndarray, seed: int) -> Prdc:
+    """The figures of as many rows of both, drawn where there are more: coverage depends on the numbers."""
+    count = min(len(painted), len(real))
+    return prdc(painted[figures.drawn(len(painted), count, seed, "prdc paintings")],
+                real[figures.drawn(len(real), count, seed, "prdc real")])
+
+
+def _shown(found: Prdc) -> str:
+    return " / ".join(f"{value:.3f}" for value in dataclasses.astuple(found))
 
 
 METRICS = by_extractor("prdc", "prdc-inception", "precision, recall, density and coverage", _measure,
-                       least=NEIGHBOURS + 1)
+                       least=2 * NEIGHBOURS + 2)

@@ -24,12 +24,13 @@ def caption_kinds(captions: list[str], labels: np.ndarray | None) -> np.ndarray:
 
 def _needs(judge: str) -> Callable[[Bench], str | None]:
     def needs(bench: Bench) -> str | None:
-        if len(bench.rows) < FOLDS:
-            return f"it needs at least {FOLDS} samples"
+        lacking = lacks_extractor(bench, judge)
+        if lacking is None and len(bench.rows) < FOLDS:
+            lacking = f"it needs at least {FOLDS} samples and pictures"
         captions = [record.captions[0] for record in bench.pictures.records]
-        if len(np.unique(caption_kinds(captions, bench.pictures.labels))) < 2:
-            return "it needs captions of at least two classes"
-        return lacks_extractor(bench, judge)
+        if lacking is None and len(np.unique(caption_kinds(captions, bench.pictures.labels))) < 2:
+            lacking = "it needs captions of at least two classes"
+        return lacking
     return needs
 
 

@@ -84,25 +84,27 @@ def save_explanation(path: str | Path, painting: Painting, effects: Sequence[Wor
         labels.append(f"without {effect.word!r}{unread}: {effect.change:.1%}")
     sheet = draw_grid(np.stack(cells), labels, columns=3 + len(lookups), least_side=_CELL)
     if lookups:
-        sheet = _stacked(_words_over(painting.array, lookups[-1].words, lookups[-1].maps), sheet)
+        sheet = _headed(painting.array, lookups[-1].words, lookups[-1].maps, sheet)
     write_png(Path(path), sheet, painting.story, painting.parameters)
     return Path(path)
 
 
 def save_match(path: str | Path, image: np.ndarray, match: Match) -> Path:
-    """Writes a PNG that shows how a matching model sees a picture, uint8 (S, S, 3), and a caption.
+    """Writes a PNG that shows how a matching model sees a picture, uint8 (S, S, 3) of any S, and a caption.
 
     At the top the words over the regions that they mean; then, a row a word, the picture and those regions, labelled
     with the cosine of the word and its regions, and with the cosines of picture and caption, and of picture and caption
     without the word.
     """
+    if len(image) > _LARGE:
+        image = np.asarray(Image.fromarray(image).resize((_LARGE, _LARGE), Image.Resampling.LANCZOS))
     cells, labels = [], []
     for number, word in enumerate(match.words):
         cells += [image, _lit(image, match.maps[number])]
         labels.append(f"{word!r} {match.cosines[number]:.2f}; all {match.whole:.2f}, without it "
                       f"{match.without[number]:.2f}")
     rows = draw_grid(np.stack(cells), labels, columns=2, least_side=_CELL)
-    sheet = _stacked(_words_over(image, match.words, match.maps), rows)
+    sheet = _headed(image, match.words, match.maps, rows)
     content = io.BytesIO()
     sheet.save(content, "PNG", optimize=True)
     write_content(png_path(path), content.getvalue())
@@ -141,18 +143,28 @@ def _enlarged(map: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(map.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _words_over(image: np.ndarray, words: Sequence[str], maps: np.ndarray) -> Image.Image:
+def _headed(image: np.ndarray, words: Sequence[str], maps: np.ndarray, sheet: Image.Image) -> Image.Image:
+    """A sheet under a large copy of a picture with its words."""
+    large, elsewhere = _words_over(image, words, maps)
+    label = [f"in no one place: {' '.join(elsewhere)}"] if elsewhere else None
+    top = draw_grid(np.asarray(large)[None], label, lines=4)
+    whole = Image.new("RGB", (max(top.width, sheet.width), top.height + sheet.height), _PAPER)
+    whole.paste(top, (0, 0))
+    whole.paste(sheet, (0, top.height))
+    return whole
+
+
+def _words_over(image: np.ndarray, words: Sequence[str], maps: np.ndarray) -> tuple[Image.Image, list[str]]:
     """A large copy of a picture with every word that stands somewhere written over that place, the most local first; a
-    word that would cover another moves down or up. Words that are looked up everywhere alike are listed below."""
+    word that would cover another moves down or up. Then the words that found no place."""
     factor = max(1, _LARGE // image.shape[0])
     side = factor * image.shape[0]
     font = ImageFont.load_default(15)
     peaks = [float(map.max() / max(float(map.mean()), 1e-12)) for map in maps]
     local = sorted((i for i, peak in enumerate(peaks) if peak >= _LOCAL), key=lambda i: -peaks[i])
     elsewhere = [word for i, word in enumerate(words) if i not in local]
-    sheet = Image.new("RGB", (side, side + 24), _PAPER)
-    sheet.paste(Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST), (0, 0))
-    draw = ImageDraw.Draw(sheet)
+    large = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(large)
     taken: list[tuple[float, float, float, float]] = []
     for i in local:
         width, height = font.getlength(words[i]) + 8, 20.0
@@ -168,9 +180,7 @@ def _words_over(image: np.ndarray, words: Sequence[str], maps: np.ndarray) -> Im
                 break
         else:
             elsewhere.append(words[i])
-    if elsewhere:
-        draw.text((4, side + 4), f"in no one place: {' '.join(elsewhere)}", fill=_INK, font=ImageFont.load_default(13))
-    return sheet
+    return large, elsewhere
 
 
 def _middle(map: np.ndarray) -> tuple[float, float]:
@@ -183,10 +193,3 @@ def _middle(map: np.ndarray) -> tuple[float, float]:
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _stacked(top: Image.Image, bottom: Image.Image) -> Image.Image:
-    sheet = Image.new("RGB", (max(top.width, bottom.width), top.height + bottom.height), _PAPER)
-    sheet.paste(top, (0, 0))
-    sheet.paste(bottom, (0, top.height))
-    return sheet

@@ -14,7 +14,7 @@ from limner.systems import get_system
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.painter import AttnGanPainter
 from limner.systems.attngan.presets import attngan_paper_debug
-from limner.training.stage import Components
+from limner.training.stage import Components, weights_of
 
 SYSTEM = get_system("attngan")
 CAPTION = "a small red ring"
@@ -79,6 +79,21 @@ def test_a_picture_is_the_same_alone_and_in_company(painter: Painter) -> None:
     assert np.array_equal(company[0].array, alone.array)
     assert np.array_equal(company[3].array, alone.array)
     assert not np.array_equal(company[1].array, alone.array)
+
+
+def test_large_pictures_are_painted_one_by_one(trained: Components) -> None:
+    debug = attngan_paper_debug()
+    config = replace(debug, gan=replace(debug.gan, base_size=64, scale_size=0))
+    weights = {**trained.weights, "generator": weights_of(build_generator(config))}
+    inner = SYSTEM.build_painter(config, Components(weights, trained.assets))
+    assert isinstance(inner, AttnGanPainter)
+    assert inner.rows == 1
+    painter = Painter(SYSTEM, config, inner)
+    alone = painter(CAPTION, seed=3)
+    assert alone.image.size == (256, 256)
+    assert alone.attention["256"].maps.shape == (4, 128, 128)
+    company = painter(["two large blue squares beside a green star", CAPTION], seed=3)
+    assert np.array_equal(company[1].array, alone.array)
 
 
 def test_what_cannot_be_read_is_told(painter: Painter) -> None:

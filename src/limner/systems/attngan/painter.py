@@ -20,8 +20,8 @@ from limner.systems.rows import ROWS, paint_in_rows
 from limner.training.stage import Components, weights_of
 
 LONGEST = 64
-"""Words of a caption that are read. Every caption is filled up to so many steps, so that a picture's bits depend on its
-own caption alone."""
+"""Words of a caption that are read. Where several captions are painted together, each is filled up to so many steps, so
+that a picture's bits depend on its own caption alone."""
 
 
 class AttnGanPainter:
@@ -80,12 +80,14 @@ class AttnGanPainter:
         return Picture(images[-1], stages=stages, extras={"attention": attention} if attention else {})
 
     def _read(self, caption: str) -> tuple[Tensor, Tensor, Tensor]:
-        """A caption alone (so that its bits do not depend on others): (D,), (D, LONGEST), bool (LONGEST,)."""
+        """A caption alone (so that its bits do not depend on others): (D,), (D, T), bool (T,) with T = LONGEST, or the
+        number of words where pictures are painted one by one."""
         indices = self.vocabulary.read(caption)[:LONGEST] or [0]
-        tokens = torch.tensor([indices + [0] * (LONGEST - len(indices))])
+        steps = len(indices) if self.rows == 1 else LONGEST
+        tokens = torch.tensor([indices + [0] * (steps - len(indices))])
         lengths = torch.tensor([len(indices)])
         words, sentences = self.text_encoder(tokens.to(self.device), lengths)
-        return sentences[0], words[0], padding_of(lengths, LONGEST)[0].to(self.device)
+        return sentences[0], words[0], padding_of(lengths, steps)[0].to(self.device)
 
     def warnings(self, request: Request) -> list[str]:
         found = []

@@ -1,0 +1,1 @@
+"""The data set faces: see README.md."""
