@@ -27,3 +27,8 @@ def test_variety_counts_pairs_up_to_the_goal():
     images = torch.tensor([0.0, 0.0, 0.2, 2.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2)
     noise = torch.tensor([[0.0], [0.0], [1.0], [2.0]])
     assert variety(images, noise, goal=0.6).item() == pytest.approx((0.2 + 0.6) / 2)
+    moved = images.clone().requires_grad_()
+    variety(moved, noise, goal=0.6).backward()
+    assert moved.grad is not None
+    assert moved.grad[2].any()
+    assert not moved.grad[3].any()  # far enough

@@ -12,6 +12,7 @@ from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
+from limner.nn.losses import variety
 from limner.systems.captions import WRONG_POOL, matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
@@ -97,19 +98,10 @@ class ImprovedGanStage:
         loss = -score.mean()
         parts = {}
         if self.gan.variety_weight:
-            parts["variety"] = self._variety(painted.float(), noise)
+            parts["variety"] = variety(painted, noise, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers["generator"], loss)
         return parts | {"generator": loss}
-
-    def _variety(self, painted: Tensor, noise: Tensor) -> Tensor:
-        """Mean distance of the two pictures of a caption per distance of their noises, up to the goal.
-
-        Source: diversity-sensitive conditional GAN (Yang et al. 2019), with the distance taken of pixels.
-        """
-        first, second = painted.chunk(2)
-        distance = (first - second).abs().mean((1, 2, 3))
-        return (distance / torch.sub(*noise.chunk(2)).abs().mean(1)).clamp(max=self.gan.variety_goal).mean()
 
     def _told(self, text: Tensor) -> Tensor:
         """The captions to paint: those of the batch, or half of them twice where noise must bring variety."""

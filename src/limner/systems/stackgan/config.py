@@ -114,8 +114,8 @@ class GanTraining:
     """With ``wrong`` caption: leave out rows whose neighbour is of the same class (of the same picture where the data
     has no classes), as the authors do not."""
     close_wrong_share: float = 0.0
-    """With ``wrong`` caption: share of rows whose wrong caption is the closest, in the text encoder's space, of 64
-    drawn from other classes, so that the discriminator must look at everything a caption says."""
+    """With ``wrong`` caption: share of rows whose wrong caption is, of 512 of other classes, the one that shares most
+    words with the right one, so that the discriminator must look at everything a caption says."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
     and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""

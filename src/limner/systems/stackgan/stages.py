@@ -14,6 +14,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
+from limner.systems.captions import WRONG_POOL
 from limner.systems.stackgan.build import (
     StageName,
     build_discriminator,
@@ -28,8 +29,6 @@ from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
-
-_WRONG_POOL = 64
 
 
 class Painted(NamedTuple):
@@ -169,9 +168,9 @@ class StackGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         other, same = told[1:], kinds[:-1] == kinds[1:]
         if self.gan.close_wrong_share:
-            numbers = context.uniform("wrong", len(text), 1 + _WRONG_POOL)
-            close = self._told(self.captions.close_wrong(text, kinds, numbers[:, 1:]), context)
-            chosen = numbers[:-1, 0] < self.gan.close_wrong_share
+            numbers = context.uniform("pool", WRONG_POOL)
+            close = self._told(self.captions.close_wrong(batch.captions[:, 0], kinds, numbers), context)
+            chosen = context.uniform("wrong", len(text))[:-1] < self.gan.close_wrong_share
             other, same = torch.where(chosen[:, None], close[:-1], other), same & ~chosen
         logits = self.discriminator.judge(real[:-1], other)
         if not self.gan.skip_own_class:
