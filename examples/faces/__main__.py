@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from examples.faces.captions import captions_of
 from examples.faces.parts import CAPTION_ATTRIBUTES, HELD_OUT, Face, label_of, sample_face
-
 from limner.cli.terminal import progress
 from limner.data.cache import Progress
 from limner.data.generated_folder import split_counts, write_generated
