@@ -20,6 +20,7 @@ from limner.matching.damsm.text_encoder import padding_of
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import kl_divergence
 from limner.nn.layout import channels_last
+from limner.nn.losses import variety
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
@@ -172,7 +173,8 @@ class AttnGanStage:
             parts["matching"] = self._matching(painted.images[-1], told, context)
             loss = loss + self.gan.matching_weight * parts["matching"]
         if self.gan.variety_weight:
-            parts["variety"] = self._variety(painted.images[-1].float(), told)
+            noises = torch.cat([told.noise, told.condition_noise], dim=1)
+            parts["variety"] = variety(painted.images[-1], noises, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers["generator"], loss)
         for discriminator in self.discriminators.values():
@@ -192,15 +194,6 @@ class AttnGanStage:
                                           vectors[rows].float(), sharpness=self.config.damsm.sharpness,
                                           labels=None if labels is None else labels[rows]).total)
         return torch.stack(losses).mean()
-
-    def _variety(self, images: Tensor, told: _Told) -> Tensor:
-        """Mean distance of the two pictures of a caption per distance of their noises, up to the goal.
-
-        Source: diversity-sensitive conditional GAN (Yang et al. 2019), with the distance taken of pixels.
-        """
-        noises = torch.cat([told.noise, told.condition_noise], dim=1)
-        distance = torch.sub(*images.chunk(2)).abs().mean((1, 2, 3)) / torch.sub(*noises.chunk(2)).abs().mean(1)
-        return distance.clamp(max=self.gan.variety_goal).mean()
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:
