@@ -16,6 +16,7 @@ SMALLEST = {
     "generated_data": ["4"],
     "text_encoders": ["--batch", "1"],
     "attngan": ["--rounds", "1", "--smallest"],
+    "stackgan": ["--rounds", "1", "--width", "8", "--batch", "2", "--image-size", "128"],
     "aligndraw": ["--rows", "2", "--steps", "2", "--words", "3", "--rounds", "1", "--preset", "aligndraw-shapes"],
     "aligndraw_cost": ["--rows", "2", "--rounds", "1", "--smallest"],
     "aligndraw_attention": ["--captions", "4"],

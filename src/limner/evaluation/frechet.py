@@ -61,8 +61,8 @@ def _measure(bench: Bench, metric: str, extractor: str) -> Measured:
     if len(painted) <= features:
         warnings.append(f"{metric}: {len(painted)} paintings are few for {features} features: it is too large, as it "
                         f"is for {len(some)} real pictures ({floor:.4g}), and compares with figures of as many only.")
-    note = f"{len(painted)} paintings, {len(real)} real; {len(some)} real ones {floor:.4g}"
-    return Measured(record, lines=[Line(metric, f"{value:.4g}", "lower", note)], warnings=warnings)
+    line = Line(metric, f"{value:.4g}", "lower", f"{len(painted)} paintings, {len(real)} real", real=f"{floor:.4g}")
+    return Measured(record, lines=[line], warnings=warnings)
 
 
 METRICS = by_extractor("fd", "fid", "Frechet distance of paintings and real pictures", _measure, least=LEAST)

@@ -66,8 +66,9 @@ def _measure(bench: Bench) -> Measured:
               "splits": SPLITS, "extractor": bench.extractor("inception").about["hash"],
               "side": int(bench.paintings.shape[1]),
               "real": {"value": ceiling, "deviation": ceiling_deviation, "pictures": len(real)}}
-    note = f"{len(painted)} paintings in {SPLITS} parts; real pictures {ceiling:.3f}"
-    return Measured(record, lines=[Line("inception-score", f"{value:.3f} +- {deviation:.3f}", "higher", note)])
+    line = Line("inception-score", f"{value:.3f} +- {deviation:.3f}", "higher",
+                f"{len(painted)} paintings in {SPLITS} parts", real=f"{ceiling:.3f}")
+    return Measured(record, lines=[line])
 
 
 METRICS = {"inception-score": Metric("how sure and how various a classifier of ImageNet finds the paintings", _needs,

@@ -52,6 +52,8 @@ class Line:
     """``lower``, ``higher`` or nothing."""
     note: str = ""
     """Of what: samples, extractor, unit, interval."""
+    real: str = ""
+    """What real pictures get under the same protocol, where that means something."""
 
 
 @dataclass(frozen=True)

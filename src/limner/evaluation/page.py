@@ -26,7 +26,7 @@ table { border-collapse: collapse; margin: .4rem 0 1.2rem; font-variant-numeric:
 caption { text-align: left; font-weight: 600; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; }
-.left, tbody th { text-align: left; } tbody th { font-weight: normal; }
+.left, tbody th { text-align: left; } tbody th { font-weight: normal; white-space: nowrap; }
 .wide { overflow-x: auto; }
 .shaded td { min-width: 2.2rem; text-align: center; } .right { outline: 2px solid #2f7d4f; outline-offset: -2px; }
 .paintings { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 1rem; }

@@ -85,9 +85,11 @@ def _measure(bench: Bench, metric: str, extractor: str) -> Measured:
               "neighbours": NEIGHBOURS, "features": painted.shape[1],
               "extractor": bench.extractor(extractor).about["hash"], "side": int(bench.paintings.shape[1]),
               "real": {**dataclasses.asdict(ceiling), "pictures": [len(some), len(some)]}}
-    note = (f"precision / recall / density / coverage; {count} paintings and {count} real, {NEIGHBOURS} neighbours; "
-            f"{len(some)} real ones {_shown(ceiling)}")
-    return Measured(record, lines=[Line(metric, _shown(found), "higher", note)])
+    fields = [field.name for field in dataclasses.fields(Prdc)]
+    lines = [Line(f"{metric} {field}", f"{getattr(found, field):.3f}", "higher",
+                  f"{count} paintings and {count} real, {NEIGHBOURS} neighbours", real=f"{getattr(ceiling, field):.3f}")
+             for field in fields]
+    return Measured(record, lines=lines)
 
 
 def _equally_many(painted: np.ndarray, real: np.ndarray, seed: int) -> Prdc:
@@ -95,10 +97,6 @@ def _equally_many(painted: np.ndarray, real: np.ndarray, seed: int) -> Prdc:
     count = min(len(painted), len(real))
     return prdc(painted[figures.drawn(len(painted), count, seed, "prdc paintings")],
                 real[figures.drawn(len(real), count, seed, "prdc real")])
-
-
-def _shown(found: Prdc) -> str:
-    return " / ".join(f"{value:.3f}" for value in dataclasses.astuple(found))
 
 
 METRICS = by_extractor("prdc", "prdc-inception", "precision, recall, density and coverage", _measure,

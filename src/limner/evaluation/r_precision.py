@@ -54,9 +54,10 @@ def _measure(bench: Bench, judge: str) -> Measured:
     if judge == "judge" and trained_with:
         warnings.append(f"r-precision-judge: {model.about['run']} is the matching model that the painter was trained "
                         "with, which flatters it. Judge with a run of another seed or system.")
-    note = (f"of {found.images} paintings, 1 caption among {found.candidates}; real pictures {ceiling.value:.1%}; "
-            f"chance {found.chance:.0%}" + ("; judged by the painter's own model" if trained_with else ""))
-    line = Line(f"r-precision-{judge}", f"{found.value:.1%} +- {found.deviation:.1%}", "higher", note)
+    note = (f"{found.images} paintings, 1 caption among {found.candidates}, chance {found.chance:.0%}"
+            + ("; judged by the painter's own model" if trained_with else ""))
+    line = Line(f"r-precision-{judge}", f"{found.value:.1%} +- {found.deviation:.1%}", "higher", note,
+                real=f"{ceiling.value:.1%}")
     scores = functional.cosine_similarity(painted, own, 1).double().numpy()
     gallery = Gallery(bench.paintings, bench.captions, [bench.seed + place for place in range(len(bench.captions))],
                       scores, f"the cosine of painting and caption in the matching model {model.about['run']}")

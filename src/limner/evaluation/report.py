@@ -33,8 +33,9 @@ def title(evaluation: Evaluation) -> str:
 def all_tables(evaluation: Evaluation) -> list[Table]:
     """The tables of the metrics, and the table of the figures that have none of their own."""
     found = evaluation.measured.values()
-    lines = [[line.name, line.value, line.better, line.note] for each in found for line in each.lines]
-    shared = [Table("further figures", ("figure", "value", "better", "of what"), lines, left=("better", "of what"))]
+    lines = [[line.name, line.value, line.real, line.better, line.note] for each in found for line in each.lines]
+    columns = ("figure", "value", "real pictures", "better", "of what")
+    shared = [Table("further figures", columns, lines, left=("better", "of what"))]
     return [table for each in found for table in each.tables] + (shared if lines else [])
 
 

@@ -35,7 +35,8 @@ def _measure(bench: Bench) -> Measured:
               "pictures_per_second": throughput, "batch": ROWS, "batch_seconds": batches,
               "peak_mib": peak, "side": int(bench.paint(requests[:1]).shape[1]),
               "device": _device_name(bench.device), "threads": torch.get_num_threads()}
-    where = f"{record['device']}, {record['threads']} threads"
+    threads = torch.get_num_threads()
+    where = f"{record['device']}, {threads} thread{'s' if threads > 1 else ''}"
     lines = [Line("latency", f"{latency * 1000:.1f} ms", "lower", f"one painting, median of {len(latencies)}; {where}"),
              Line("throughput", f"{throughput:.1f} /s", "higher", f"{ROWS} paintings at once; {where}")]
     if peak is not None:

@@ -39,11 +39,16 @@ class Normalised(nn.Module):
 
 
 class DoubledNormalised(Normalised):
-    """The same after the map has been doubled by nearest neighbours."""
+    """The same after the map has been doubled by nearest neighbours.
+
+    Computed as one transposed convolution, except on the smallest map, where few places meet many weights.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, 2H, 2W)."""
-        return self.norm(doubled(x, self.convolution.weight))
+        if x.shape[-1] > FIRST_SIDE:
+            return self.norm(doubled(x, self.convolution.weight))
+        return self.norm(self.convolution(functional.interpolate(x, scale_factor=2)))
 
 
 class UpBlock(nn.Module):
