@@ -148,6 +148,7 @@ def test_one_who_paints_real_pictures_is_as_near_as_they(corpus: Corpus, run: Pa
     for judge in ("own", "judge"):
         of_painted, of_real = found[f"r-precision-{judge}"], found[f"r-precision-{judge}"]["real"]
         assert of_painted["value"] == pytest.approx(of_real["value"], abs=0.05)
+        assert found[f"r-precision-{judge}"]["shuffled"]["value"] < 0.1  # of another painting's caption; chance is 0.01
     assert found["r-precision-own"]["encoder_trained_with_the_painter"]
     assert not found["r-precision-judge"]["encoder_trained_with_the_painter"]
 

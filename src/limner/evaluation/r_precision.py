@@ -43,13 +43,18 @@ def _measure(bench: Bench, judge: str) -> Measured:
     own = pool[torch.from_numpy(bench.rows)]
     painted = torch.from_numpy(bench.painted_features(judge))
     real = torch.from_numpy(bench.real_features(judge)[bench.rows])
-    found, ceiling = (r_precision(images, own, pool, kinds=kinds[bench.rows], pool_kinds=kinds,
-                                  encoder=str(model.about["run"]), seed=bench.seed) for images in (painted, real))
+    rows = kinds[bench.rows]
+    found, ceiling, shuffled = (
+        r_precision(images, texts, pool, kinds=own_kinds, pool_kinds=kinds, encoder=str(model.about["run"]),
+                    seed=bench.seed)
+        for images, texts, own_kinds in ((painted, own, rows), (real, own, rows),
+                                         (painted, own.roll(1, 0), np.roll(rows, 1))))
     trained_with = judge == "own" or model.trained_with(bench.painter.components.weights)
     record = {**dataclasses.asdict(found), "protocol": PROTOCOL, "similarity": "cosine",
               "rivals": "captions of other classes" if bench.pictures.labels is not None else "other captions",
               "encoder_hash": model.about["hash"], "encoder_trained_with_the_painter": trained_with,
-              "real": {"value": ceiling.value, "deviation": ceiling.deviation}}
+              "real": {"value": ceiling.value, "deviation": ceiling.deviation},
+              "shuffled": {"value": shuffled.value, "deviation": shuffled.deviation}}
     warnings = []
     if judge == "judge" and trained_with:
         warnings.append(f"r-precision-judge: {model.about['run']} is the matching model that the painter was trained "
