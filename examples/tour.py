@@ -1,4 +1,4 @@
-"""A tour of Limner: data, training, painting, evaluation, comparison; about two minutes on two cores.
+"""A tour of Limner: data, training, painting, evaluation, comparison, in a few minutes on a laptop.
 
     python examples/tour.py tour/          everything is written below tour/
     python examples/tour.py tour/ --quick  the same steps in seconds; the paintings are noise then
@@ -37,7 +37,7 @@ from limner.training.loop import train
 from limner.training.settings import RunSettings
 
 SIDE = 32
-"""Small pictures, so that two minutes are enough to learn something."""
+"""Small pictures, so that minutes are enough to learn something."""
 
 
 @dataclass(frozen=True)
