@@ -112,7 +112,7 @@ def main() -> None:
     else:
         config = PRESETS["aligndraw-debug"]()
         tokeniser = WordTokeniser.from_captions([template.format(*range(2)) for template in TEMPLATES],
-                                                length=config.captions.length)
+                                                length=12)
     painters["first weights"] = untrained(config, tokeniser, seed)
     report({"conditions": conditions(), "captions": len(captions), "seed": seed,
             **{name: looked_at(painter, captions, seed) for name, painter in painters.items()}}, arguments.json)

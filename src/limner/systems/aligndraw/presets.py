@@ -28,7 +28,7 @@ def aligndraw_digits_quick() -> AlignDrawConfig:
         drawing=DrawingConfig(
             schedule=Schedule(images=1_000_000, tick=10_000, average_half_life=5_000, best="bound"), image_size=60,
             channels=1, steps=10, encoder=256, decoder=256, latent=64, read_size=12, write_size=12,
-            first_canvas=-10.0, first_weights="scaled", optimiser="adam", drop_from=0.6),
+            first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam", drop_from=0.6),
         captions=CaptionConfig(length=12, alignment=128),
     )
 
