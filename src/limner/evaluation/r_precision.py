@@ -59,7 +59,8 @@ def _measure(bench: Bench, judge: str) -> Measured:
     if judge == "judge" and trained_with:
         warnings.append(f"r-precision-judge: {model.about['run']} is the matching model that the painter was trained "
                         "with, which flatters it. Judge with a run of another seed or system.")
-    note = (f"{found.images} paintings, 1 caption among {found.candidates}, chance {found.chance:.0%}"
+    note = (f"{found.images} paintings, 1 caption among {found.candidates}, chance {found.chance:.0%}, "
+            f"another painting's caption {shuffled.value:.1%}"
             + ("; judged by the painter's own model" if trained_with else ""))
     line = Line(f"r-precision-{judge}", f"{found.value:.1%} +- {found.deviation:.1%}", "higher", note,
                 real=f"{ceiling.value:.1%}")
