@@ -28,6 +28,7 @@ examples:
   limner paint "a small red ring at the top left" --seed 7 --out ring.png
   limner show ring.png
   limner blend "a small red ring" "a large blue star" --out strip.png
+  limner compare "a small red ring" --models runs/* --out side-by-side.png
   limner data check my-birds/
   limner train gan-cls my-birds/ --out runs/birds
   limner paint "a small red bird" --model runs/birds -n 8 --out birds.png
