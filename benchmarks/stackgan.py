@@ -27,12 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.data.batch import Batch, as_float
-from limner.data.loader import Loader
 from limner.data.pictures import PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.nn.conditioning import kl_divergence
@@ -47,14 +45,13 @@ from limner.systems.stackgan.losses import Logits, discriminator_loss, generator
 from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator, UpBlock, for_painting
 from limner.systems.stackgan.stages import StackGanStage
 from limner.text.embedding_table import EmbeddingTable
-from limner.training.context import LoopContext
 from limner.training.devices import resolve_precision
 from limner.training.schedule import Schedule
 from limner.training.stage import Components
+from steps import next_steps
 from turns import by_turns, conditions, report
 
 SCHEDULE = Schedule(images=1_000_000, tick=1_000_000)
-BATCHES = 4
 
 
 class Pictures:
@@ -144,19 +141,7 @@ class StraightPort:
 def stage_step(config: StackGanConfig, corpus: Pictures, batches: list[Batch], precision: str) -> Callable[[], object]:
     """A function that takes the next step of Stage I; makes the batches if there are none yet."""
     stage = StackGanStage("sketch", config, corpus, Components(), 0)  # type: ignore[arg-type]
-    if not batches:
-        loader = Loader(corpus.pictures, stage.plan, 0)
-        batches += [loader.batch(number) for number in range(BATCHES)]
-    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
-    steps = 0
-
-    def step() -> object:
-        nonlocal steps
-        context = LoopContext(fabric, 0, "sketch", steps, steps * stage.plan.batch_size, SCHEDULE.images)
-        steps += 1
-        return stage.step(batches[steps % len(batches)], context)
-
-    return step
+    return next_steps(stage, corpus.pictures, batches, precision)
 
 
 def measure_training(config: StackGanConfig, corpus: Pictures, *, rounds: int) -> dict[str, Any]:

@@ -23,11 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from limner.data.batch import Batch, as_float
-from limner.data.loader import Loader
 from limner.data.pictures import PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.matching.config import MatchingConfig
@@ -41,14 +39,13 @@ from limner.systems.gan_cls.networks import Discriminator
 from limner.systems.gan_cls.presets import PRESETS
 from limner.systems.gan_cls.stages import PaperGanStage
 from limner.text.config import TextEncoderConfig
-from limner.training.context import LoopContext
 from limner.training.devices import resolve_precision
 from limner.training.schedule import Schedule
+from steps import next_steps
 from straight import plain_generator
 from turns import by_turns, conditions, report
 
 SCHEDULE = Schedule(images=1_000_000, tick=1_000_000)
-BATCHES = 4
 
 
 class Pictures:
@@ -81,19 +78,7 @@ def stage_step(config: GanClsConfig, corpus: Pictures, batches: list[Batch], pre
     encoders = MatchingStage(config.matching, corpus, 0)  # type: ignore[arg-type]
     kind: Any = PaperGanStage if isinstance(config.gan, PaperGan) else ImprovedGanStage
     stage = kind(config, config.gan, corpus, encoders.components(encoders.modules), 0)
-    if not batches:
-        loader = Loader(corpus.pictures, stage.plan, 0)
-        batches += [loader.batch(number) for number in range(BATCHES)]
-    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
-    steps = 0
-
-    def step() -> object:
-        nonlocal steps
-        context = LoopContext(fabric, 0, "gan", steps, steps * stage.plan.batch_size, SCHEDULE.images)
-        steps += 1
-        return stage.step(batches[steps % len(batches)], context)
-
-    return step
+    return next_steps(stage, corpus.pictures, batches, precision)
 
 
 class StraightPort:

@@ -24,7 +24,7 @@ SMALLEST = {
 
 
 def test_the_smallest_forms_cover_every_benchmark():
-    shared = {"turns", "straight", "run_all"}
+    shared = {"turns", "straight", "steps", "run_all"}
     assert {path.stem for path in BENCHMARKS.glob("*.py")} == SMALLEST.keys() | shared
 
 

@@ -57,7 +57,7 @@ def test_a_painting_brings_its_caption(limner: Run, run: Path, bundle: Path) -> 
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["none.png", CAPTION], "cannot read the picture none.png"),
+    (["none.png", CAPTION], "there is no picture none.png"),
     (["picture.png", "zebra"], "no word of 'zebra' is in the vocabulary"),
     (["picture.png"], "carries no story of Limner"),
     (["picture.png", CAPTION, "--out", "why.jpg"], "End the name in .png"),

@@ -103,7 +103,7 @@ def test_extra_files_show_growth_and_words(limner: Run, bundle: Path) -> None:
     (["red", "-n", "2", "--out", "a{seed}.png"], "the same name"),
     (["red", "--input", "bend=1"], "toy takes no input 'bend'"),
     (["red", "--input", "bend"], "NAME=VALUE"),
-    (["red", "--input", "spread=@none.png"], "cannot read the picture"),
+    (["red", "--input", "spread=@none.png"], "there is no picture none.png"),
     (["red", "--captions", "none.txt"], "cannot read the captions"),
     (["red", "--like", "none.png"], "cannot read none.png"),
     (["red", "--device", "quantum"], "no device"),

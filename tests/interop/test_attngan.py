@@ -78,6 +78,10 @@ def test_inception_weights_are_checked(tmp_path: Path) -> None:
     with pytest.raises(LimnerError, match="SHA-256"):
         convert_inception(path, tmp_path / "trunk.safetensors")
     path = path.rename(tmp_path / "mine.pth")
+    torch.save(published | {"Mixed_5b.branch1x1.conv.weight": torch.full((64, 192, 1, 1), torch.nan)}, path)
+    with pytest.raises(LimnerError, match="not finite"):
+        convert_inception(path, tmp_path / "trunk.safetensors")
+    torch.save(published, path)
     found = load_tensors(convert_inception(path, tmp_path / "trunk.safetensors"))
     assert found.keys() == InceptionTrunk().state_dict().keys()
     buffer = io.BytesIO()

@@ -75,12 +75,12 @@ def _spoilt(name: str, value: torch.Tensor | None) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("name", "value", "words"), [
     ("fc.0.weight", torch.zeros(3, 3), r"holds fc\.0, which an official StackGAN refinement does not have"),
     ("STAGE1_G.fc.0.weight", None, r"STAGE1_G\.\*.* it lacks 'start\.weight'"),
-    ("residual.1.block.3.weight", None, r"lacks blocks\.1\.convolution2\.weight"),
+    ("residual.1.block.3.weight", None, r"lacks what becomes blocks\.1\.convolution2\.weight"),
     ("upsample2.1.weight", torch.zeros(3, 3, 3, 3), r"ups\.1\.convolution\.weight has the shape \(3, 3, 3, 3\)"),
     ("img.0.weight", torch.full((3, 2, 3, 3), torch.nan), r"to_rgb\.weight holds numbers that are not finite"),
     ("encoder.0.weight", torch.tensor(1.0), "its shapes make no such network"),
     ("STAGE1_G.fc.0.weight", torch.zeros(3), "its shapes make no such network"),
-    ("img.0.bias", torch.zeros(3), r"holds to_rgb\.bias, which"),
+    ("img.0.bias", torch.zeros(3), r"holds what becomes to_rgb\.bias, which"),
 ])
 def test_other_networks_are_refused_with_the_reason(tmp_path: Path, name: str, value: torch.Tensor | None, words: str
                                                     ) -> None:

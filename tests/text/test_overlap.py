@@ -11,7 +11,9 @@ CAPTIONS = ["a red star", "A red, red box!", "a large blue star at the top", "",
 def _closest(row: int, kind: int, pool: list[int], kinds: list[int]) -> int:
     numbers = torch.tensor([(number + 0.5) / len(CAPTIONS) for number in pool])
     overlap = WordOverlap(CAPTIONS, torch.tensor(kinds))
-    return int(overlap.closest(torch.tensor([row]), torch.tensor([kind]), numbers))
+    chosen, differs = overlap.closest(torch.tensor([row]), torch.tensor([kind]), numbers)
+    assert bool(differs) == any(kinds[number] != kind for number in pool)
+    return int(chosen)
 
 
 def test_the_caption_with_most_words_in_common() -> None:
@@ -23,7 +25,7 @@ def test_the_caption_with_most_words_in_common() -> None:
 
 def test_captions_of_the_own_class_are_passed_over() -> None:
     assert _closest(0, 0, [5, 1], [0, 1, 2, 3, 4, 0]) == 1
-    assert _closest(0, 0, [5, 0], [0, 1, 2, 3, 4, 0]) == 5  # there are no others: the first
+    assert _closest(0, 0, [5, 0], [0, 1, 2, 3, 4, 0]) == 5  # there are no others, and that is told
 
 
 def test_an_empty_caption_overlaps_with_none() -> None:
@@ -33,4 +35,12 @@ def test_an_empty_caption_overlaps_with_none() -> None:
 def test_every_row_chooses_for_itself() -> None:
     overlap = WordOverlap(CAPTIONS, torch.arange(6))
     numbers = (torch.arange(6) + 0.5) / 6
-    assert overlap.closest(torch.arange(6), torch.arange(6), numbers).tolist() == [5, 0, 4, 0, 2, 0]
+    assert overlap.closest(torch.arange(6), torch.arange(6), numbers)[0].tolist() == [5, 0, 4, 0, 2, 0]
+
+
+def test_one_endless_caption_costs_no_memory_for_the_others() -> None:
+    endless = " ".join(str(number) for number in range(100_000))
+    overlap = WordOverlap(["a red star"] * 2000 + [endless], torch.arange(2001))
+    chosen, _ = overlap.closest(torch.tensor([2000, 0]), torch.tensor([2000, 0]), torch.tensor([0.9999, 0.0, 0.5]))
+    assert chosen.tolist() == [0, 1000]
+    assert overlap._words.numel() == 100_000 + 2000 * 3

@@ -71,13 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _square(path: Path) -> np.ndarray:
     """A picture file as uint8 (S, S, 3), squashed where it is no square."""
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from limner.data.decoding import decode_picture, squash
 
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise LimnerError(f"cannot read the picture {path}: {error}.") from None
-    side = max(image.size)
-    return np.asarray(image if image.size == (side, side) else image.resize((side, side), Image.Resampling.BICUBIC))
+    image = decode_picture(path)
+    return squash(image, max(image.size))

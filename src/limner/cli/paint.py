@@ -136,12 +136,9 @@ def _input(item: str) -> tuple[str, Any]:
         raise LimnerError(f"--input takes NAME=VALUE, got {item!r}.")
     if not value.startswith("@"):
         return name, parsed_value(value)
-    from PIL import Image, UnidentifiedImageError
+    from limner.data.decoding import decode_picture
 
-    try:
-        return name, Image.open(value[1:]).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise LimnerError(f"cannot read the picture {value[1:]} for the input {name!r}: {error}.") from None
+    return name, decode_picture(Path(value[1:]))
 
 
 def _checked_out(out: str) -> str:

@@ -7,7 +7,7 @@ The checkpoints hold plain state dicts. Their ids of words cannot be rebuilt fro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from limner.errors import LimnerError
 from limner.files import sha256, written_atomically
+from limner.interop.official_weights import fitted
 from limner.interop.restricted_pickle import read_pickle
 from limner.interop.torch_checkpoint import read_torch_checkpoint
 from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
@@ -261,20 +262,7 @@ def _shape(state: Mapping[str, Tensor], name: str, path: Path) -> torch.Size:
     return state[name].shape
 
 
-def _fitted(build: Any, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The state in the order of the network, checked. Counters of batches, which old files lack, become 0."""
+def _fitted(build: Callable[[], nn.Module], state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     with torch.device("meta"):
-        network: nn.Module = build()
-    expected = network.state_dict()
-    for name, like in expected.items():
-        if name.endswith("num_batches_tracked"):
-            state.setdefault(name, torch.tensor(0))
-        if name not in state:
-            raise LimnerError(f"{path} lacks the tensor that becomes {name}.")
-        if state[name].shape != like.shape:
-            raise LimnerError(f"{path}: {name} has the shape {tuple(state[name].shape)}; the other tensors ask for "
-                              f"{tuple(like.shape)}.")
-    extra = sorted(set(state) - set(expected))
-    if extra:
-        raise LimnerError(f"{path} holds a tensor that becomes {extra[0]}, which this network does not have.")
-    return {name: state[name] for name in expected}
+        network = build()
+    return fitted(state, network.state_dict(), str(path))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from limner.errors import LimnerError
 from limner.interop.char_cnn_rnn import import_char_cnn_rnn
+from limner.interop.official_weights import fitted
 from limner.interop.torch_checkpoint import read_torch_checkpoint
 from limner.matching.config import MatchingConfig
 from limner.painting.painter import Painter
@@ -103,20 +104,7 @@ def _network(kind: Kind, content: Mapping[str, Tensor], where: str) -> ImportedN
     except (IndexError, ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         raise LimnerError(f"{where} is not an official StackGAN {kind}: its shapes make no such network "
                           f"({error}).") from None
-    for name, like in expected.items():
-        if name.endswith("num_batches_tracked"):
-            state.setdefault(name, torch.tensor(0))
-        if name not in state:
-            raise LimnerError(f"{where} is not a whole StackGAN {kind}: it lacks {name}.")
-        if state[name].shape != like.shape:
-            raise LimnerError(f"{where}: {name} has the shape {tuple(state[name].shape)}; the other layers ask for "
-                              f"{tuple(like.shape)}.")
-        if not torch.isfinite(state[name].float()).all():
-            raise LimnerError(f"{where}: {name} holds numbers that are not finite.")
-    surplus = sorted(state.keys() - expected.keys())
-    if surplus:
-        raise LimnerError(f"{where} holds {surplus[0]}, which a StackGAN {kind} of these sizes does not have.")
-    return ImportedNetwork(kind, settings, {name: state[name] for name in expected})
+    return ImportedNetwork(kind, settings, fitted(state, expected, f"{where}, a StackGAN {kind},"))
 
 
 def our_name(kind: Kind, module: str, content: Mapping[str, Tensor], where: str) -> str:

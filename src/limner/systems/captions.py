@@ -78,7 +78,7 @@ class Captions:
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
 
-    def close_wrong(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
+    def close_wrong(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """For every row the embedding of a caption of another kind that shares most of its words with the row's own.
 
         Args:
@@ -87,9 +87,11 @@ class Captions:
             numbers: uniform in 0..1 (``WRONG_POOL``,): which training captions to choose from.
 
         Returns:
-            Embeddings (B, D) on the device of ``kinds``; see ``WordOverlap.closest``.
+            Embeddings (B, D), and bool (B,): False where no caption of another kind was among them; both on the
+            device of ``kinds``.
         """
-        return self.embeddings[self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())].to(kinds.device)
+        chosen, differs = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
+        return self.embeddings[chosen].to(kinds.device), differs.to(kinds.device)
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""

@@ -23,13 +23,11 @@ class WordOverlap:
         rows = [sorted({numbers.setdefault(word, len(numbers)) for word in split_words(caption)})
                 for caption in captions]
         self._kinds = kinds
-        self._vocabulary = len(numbers)
         self._counts = torch.tensor([len(row) for row in rows])
-        # padded with a number behind the last word's
-        width = max(map(len, rows), default=0)
-        self._words = torch.tensor([row + [self._vocabulary] * (width - len(row)) for row in rows], dtype=torch.int32)
+        self._starts = self._counts.cumsum(0) - self._counts
+        self._words = torch.tensor([word for row in rows for word in row], dtype=torch.int64)
 
-    def closest(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> Tensor:
+    def closest(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """For every row the caption, of some, that overlaps most with it and is of another kind.
 
         Args:
@@ -38,15 +36,27 @@ class WordOverlap:
             numbers: uniform in 0..1 (P,): which P captions to choose from.
 
         Returns:
-            int64 (B,). Where all P captions are of a row's own kind, the first of them.
+            int64 (B,), and bool (B,): False where all P captions are of the row's own kind, so that there is none.
         """
-        pool = (numbers.double() * len(self._words)).long()
-        shared = self._indicators(captions) @ self._indicators(pool).T
+        pool = (numbers.double() * len(self._counts)).long()
+        known = self._words_of(captions)[1].unique()
+        shared = self._indicators(captions, known) @ self._indicators(pool, known).T
         either = self._counts[captions][:, None] + self._counts[pool] - shared
-        overlap = (shared / either.clamp_min(1)).masked_fill(self._kinds[pool] == kinds[:, None], -1.0)
-        return pool[overlap.argmax(1)]
+        differs = self._kinds[pool] != kinds[:, None]
+        overlap = (shared / either.clamp_min(1)).masked_fill(~differs, -1.0)
+        return pool[overlap.argmax(1)], differs.any(1)
 
-    def _indicators(self, captions: Tensor) -> Tensor:
-        """1 where a caption has a word, else 0: float32 (captions, vocabulary)."""
-        found = torch.zeros(len(captions), self._vocabulary + 1)
-        return found.scatter_(1, self._words[captions].long(), 1.0)[:, :-1]
+    def _indicators(self, captions: Tensor, known: Tensor) -> Tensor:
+        """1 where a caption has a word of ``known`` (sorted), else 0: float32 (captions, known)."""
+        rows, words = self._words_of(captions)
+        there = torch.isin(words, known)
+        found = torch.zeros(len(captions), len(known))
+        found[rows[there], torch.searchsorted(known, words[there])] = 1
+        return found
+
+    def _words_of(self, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """All words of some captions, and for each its caption's place among them."""
+        counts = self._counts[captions]
+        rows = torch.arange(len(captions)).repeat_interleave(counts)
+        places = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+        return rows, self._words[self._starts[captions][rows] + places]

@@ -168,7 +168,7 @@ def test_the_image_encoder_gives_the_authors_regions(align_corners: bool, trunk_
             name = key.rsplit("/", 1)[1]
             encoder.trunk.get_submodule(name).register_forward_hook(
                 lambda module, inputs, output, name=name: probes.__setitem__(name, output.detach().clone()))
-    images = ref.tensor("image_encoder", "image_uint8")
+    images = ref.tensor("image_encoder", "image_uint8").requires_grad_(align_corners)
     regions, vectors = encoder(images)
     ref.close(regions, ref.tensor("image_encoder", f"{group}/features"), 5e-6)
     ref.close(vectors, ref.tensor("image_encoder", f"{group}/cnn_code"), 5e-6)
@@ -176,16 +176,15 @@ def test_the_image_encoder_gives_the_authors_regions(align_corners: bool, trunk_
         ours = torch.cat([torch.stack([output.mean(), output.std()]), output[0].flatten()[:6]])
         ref.close(ours, ref.tensor("image_encoder", f"{group}/probe/{name}"), 2e-5)
     if align_corners:
-        # In float32 the way back through maxima depends on the processor: 2.8e-3 from the stored gradient with AVX-512,
-        # 3.1e-3 with AVX2. The stored one is itself 6.1e-3 from that of float64, which is the same everywhere.
-        images = images.double().requires_grad_()
-        regions, vectors = encoder.double()(images)
         loss = ((regions * ref.tensor("image_encoder", "coeff_features")).mean()
                 + (vectors * ref.tensor("image_encoder", "coeff_code")).mean())
         loss.backward()
         assert images.grad is not None
         blocks = images.grad.unflatten(3, (8, 32)).unflatten(2, (8, 32)).sum((3, 5))
-        ref.close(blocks, ref.tensor("image_encoder", "eval_ac1/grad_image_8x8"), 6.5e-3)
+        # of the whole, not of the largest entry: which of two nearly equal neighbours a maximum takes, and so where its
+        # gradient goes, depends on the processor (7e-7 of the largest entry with AVX-512, 3.05e-3 with AVX2)
+        theirs = ref.tensor("image_encoder", "eval_ac1/grad_image_8x8")
+        assert (blocks - theirs).norm() <= 2.5e-3 * theirs.norm()
 
 
 def test_the_image_encoder_in_training_uses_and_follows_the_batch(trunk_state: dict[str, Tensor]) -> None:

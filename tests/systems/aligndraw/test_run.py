@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.systems.aligndraw import small
+from tests.systems.interruption import interrupted
 from tests.training.compare import log_of, same_runs
-from torch import Tensor
 
-from limner.data.batch import Batch
 from limner.painting.painter import load
 from limner.systems.aligndraw.presets import aligndraw_coco, debug_form
 from limner.systems.protocol import System
 from limner.training.loop import train
 from limner.training.settings import RunSettings
-from limner.training.stage import StepContext
 
 CONFIG = debug_form(aligndraw_coco())
 
@@ -27,25 +22,6 @@ CONFIG = debug_form(aligndraw_coco())
 def _train(run: Path, system: System = small.SYSTEM, *, resume: bool = False) -> None:
     settings = RunSettings(device="cpu", precision="32", threads=1)
     train(system, "aligndraw-coco", CONFIG, small.corpus(), run, settings, resume=resume, progress=False)
-
-
-def _interrupted(name: str, step: int) -> System:
-    """The system, with a Ctrl-C in one step of one stage."""
-
-    def build_stage(stage_name: str, *arguments: Any) -> Any:
-        stage = small.SYSTEM.build_stage(stage_name, *arguments)
-        whole = stage.step
-
-        def stopped(batch: Batch, context: StepContext) -> dict[str, Tensor]:
-            if context.step == step:
-                signal.raise_signal(signal.SIGINT)
-            return whole(batch, context)
-
-        if stage_name == name:
-            stage.step = stopped  # type: ignore[method-assign]
-        return stage
-
-    return replace(small.SYSTEM, build_stage=build_stage)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +34,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stage", ["drawing", "sharpening"])
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(plain: Path, tmp_path: Path, stage: str) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path / "run", _interrupted(stage, 2))
+        _train(tmp_path / "run", interrupted(small.SYSTEM, stage, 2))
     _train(tmp_path / "run", resume=True)
     same_runs(tmp_path / "run", plain)
 

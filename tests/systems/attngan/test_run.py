@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.systems.interruption import interrupted
 from tests.training.compare import log_of, same_runs
-from torch import Tensor
 
-from limner.data.batch import Batch
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.matching.damsm.scorer import DamsmScorer
@@ -23,7 +19,6 @@ from limner.systems.attngan.presets import attngan_debug
 from limner.systems.protocol import System
 from limner.training.loop import train
 from limner.training.settings import RunSettings
-from limner.training.stage import StepContext
 
 SYSTEM = get_system("attngan")
 CAPTION = "a small red ring"
@@ -40,25 +35,6 @@ def _train(run: Path, corpus: Corpus, system: System = SYSTEM, *, resume: bool =
     train(system, "attngan-debug", attngan_debug(), corpus, run, settings, resume=resume, progress=False)
 
 
-def _interrupted(name: str, step: int) -> System:
-    """The system, with a Ctrl-C in one step of one stage."""
-
-    def build_stage(stage_name: str, *arguments: Any) -> Any:
-        stage = SYSTEM.build_stage(stage_name, *arguments)
-        whole = stage.step
-
-        def stopped(batch: Batch, context: StepContext) -> dict[str, Tensor]:
-            if context.step == step:
-                signal.raise_signal(signal.SIGINT)
-            return whole(batch, context)
-
-        if stage_name == name:
-            stage.step = stopped  # type: ignore[method-assign]
-        return stage
-
-    return replace(SYSTEM, build_stage=build_stage)
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
     run = tmp_path_factory.mktemp("attngan") / "run"
@@ -70,7 +46,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(plain: Path, tmp_path: Path, corpus: Corpus,
                                                               stage: str) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path / "run", corpus, _interrupted(stage, 4))
+        _train(tmp_path / "run", corpus, interrupted(SYSTEM, stage, 4))
     _train(tmp_path / "run", corpus, resume=True)
     same_runs(plain, tmp_path / "run")
 

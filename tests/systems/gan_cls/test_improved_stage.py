@@ -92,6 +92,14 @@ def test_captions_are_whitened_by_the_training_captions(components: Components) 
         assert text.square().mean().item() == pytest.approx(1, rel=1e-3)
 
 
+def test_in_data_of_one_class_there_are_no_wrong_pairs(components: Components) -> None:
+    stage = _stage(components, close_wrong_share=1.0)
+    batch = Loader(small.corpus().split("train"), stage.plan, 0).batch(0)
+    batch.labels = torch.zeros(8, dtype=torch.int64)
+    stage.captions._overlap._kinds = torch.zeros_like(stage.captions._overlap._kinds)
+    assert stage.step(batch, small.context())["wrong"] == 0
+
+
 def test_close_wrong_captions_are_of_another_class(components: Components) -> None:
     stage = _stage(components, close_wrong_share=1.0)
     batch = Loader(small.corpus().split("train"), stage.plan, 0).batch(0)

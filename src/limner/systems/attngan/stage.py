@@ -133,8 +133,8 @@ class AttnGanStage:
             return None
         other, differs = sentences.roll(-1, 0), kinds != kinds.roll(-1, 0)
         if self.neighbours is not None:
-            close = self.neighbours.close_wrong(captions, kinds, context.uniform("pool", WRONG_POOL))
-            chosen = context.uniform("wrong", len(kinds)) < self.gan.close_wrong_share
+            close, found = self.neighbours.close_wrong(captions, kinds, context.uniform("pool", WRONG_POOL))
+            chosen = (context.uniform("wrong", len(kinds)) < self.gan.close_wrong_share) & found
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return Wrong(other, differs.float())
 

@@ -113,8 +113,8 @@ class ImprovedGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         other, differs = text.roll(1, 0), kinds != kinds.roll(1, 0)
         if self.gan.close_wrong_share:
-            close = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", WRONG_POOL))
-            chosen = context.uniform("wrong", len(text)) < self.gan.close_wrong_share
+            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", WRONG_POOL))
+            chosen = (context.uniform("wrong", len(text)) < self.gan.close_wrong_share) & found
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return other, differs.float()
 

@@ -169,8 +169,9 @@ class StackGanStage:
         other, same = told[1:], kinds[:-1] == kinds[1:]
         if self.gan.close_wrong_share:
             numbers = context.uniform("pool", WRONG_POOL)
-            close = self._told(self.captions.close_wrong(batch.captions[:, 0], kinds, numbers), context)
-            chosen = context.uniform("wrong", len(text))[:-1] < self.gan.close_wrong_share
+            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, numbers)
+            close = self._told(close, context)
+            chosen = ((context.uniform("wrong", len(text)) < self.gan.close_wrong_share) & found)[:-1]
             other, same = torch.where(chosen[:, None], close[:-1], other), same & ~chosen
         logits = self.discriminator.judge(real[:-1], other)
         if not self.gan.skip_own_class:
