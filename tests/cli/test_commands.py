@@ -71,11 +71,14 @@ def test_models_are_listed_and_exported(limner: Run, bundle: Path) -> None:
     listed = limner("models", bundle)
     assert listed.out.startswith("toy  toy  0.")
     assert "licence  Apache-2.0" in listed.out
-    exported = limner("models", "export", bundle, "small", "--half", "--licence", "CC0", "--summary", "It paints.")
+    exported = limner("models", "export", bundle, "small", "--half", "--licence", "CC0", "--credit", "Drawn by Ada.",
+                      "--summary", "It paints.")
     assert (exported.status, exported.out) == (0, "small\n")
     [entry] = [json.loads(line) for line in limner("models", "small", "--json").out.splitlines()]
     assert (entry["name"], entry["info"]["licence"], entry["info"]["scores"]) == ("small", "CC0", {"accuracy": 0.5})
-    assert "It paints." in Path("small/README.md").read_text()
+    card = Path("small/README.md").read_text()
+    assert "It paints." in card
+    assert "- **Credit:** Drawn by Ada." in card
     limner("paint", "red star", "--model", "small", "--out", "a.png")
     assert read_story("a.png")["model"] == {"name": "small", "system": "toy", "hash": entry["hash"]}
     assert limner("models", "export", bundle).status == 2

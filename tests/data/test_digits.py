@@ -123,9 +123,10 @@ def test_captions_boxes_and_pictures_agree(mnist):
             assert (record.attributes["digit 1"], record.attributes["digit 2"]) == (first, second)
             axis = 0 if ("left" in words or "right" in words) else 1
             assert centres[0][axis] < centres[1][axis]
+            assert record.attributes["count"] == "two"
             assert record.attributes["relation"] == ("left of", "above")[axis]
         else:
-            assert record.attributes == {"digit": words[2], "place": f"{words[6]} {words[7]}"}
+            assert record.attributes == {"count": "one", "digit": words[2], "place": f"{words[6]} {words[7]}"}
             assert (centres[0][0] < 30) == ("left" in words)
             assert (centres[0][1] < 30) == ("top" in words)
 

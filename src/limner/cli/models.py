@@ -40,6 +40,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     export.add_argument("--half", action="store_true", help="store the weights as float16: half the size")
     export.add_argument("--name", help="name of the bundle (default: that of its folder)")
     export.add_argument("--licence", help="licence of the weights")
+    export.add_argument("--credit", help="whom the data is owed to, and under what licence")
     export.add_argument("--summary", help="one sentence for the model card")
     parser.set_defaults(run=run)
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(json.dumps(bundle.to_json()))
             continue
         print(f"{bundle.name}  {bundle.system}  {bundle.size / 1e6:.1f} MB  {bundle.hash[:10]}")
-        for title in ("summary", "data", "licence", "preset", "images", "scores"):
+        for title in ("summary", "data", "licence", "credit", "preset", "images", "scores"):
             value = bundle.info.get(title)
             if value:
                 print(f"  {title:8} {_shown(value)}")
@@ -77,6 +78,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
     source, out = arguments.folders[1], Path(arguments.folders[2])
     painter = load(source, device="cpu")
-    given = {"licence": arguments.licence, "summary": arguments.summary, "name": arguments.name or out.resolve().name}
+    given = {"name": arguments.name or out.resolve().name,
+             **{name: getattr(arguments, name) for name in ("licence", "credit", "summary")}}
     painter.info.update({name: value for name, value in given.items() if value is not None})
     print(painter.save_pretrained(out, half=arguments.half))

@@ -124,7 +124,7 @@ def layout_record(layout: Layout, digits: Digits, *, file_name: str, split: str)
     """Everything that is known of a layout. Boxes enclose the ink of each digit.
 
     The label is 10 a + b for a left of b, 100 + 10 a + b for a above b, 200 + 10 corner + a for one digit (corners in
-    the order of the templates). Attributes: "digit 1", "digit 2", "relation" or "digit", "place".
+    the order of the templates). Attributes: "count", and "digit 1", "digit 2", "relation" or "digit", "place".
     """
     words = [int(digits.labels[digit]) for digit in layout.digits]
     objects: list[dict[str, Any]] = []
@@ -133,10 +133,10 @@ def layout_record(layout: Layout, digits: Digits, *, file_name: str, split: str)
     if layout.template < 4:
         relation = ("left of", "above")[layout.template // 2]
         label = 100 * (layout.template // 2) + 10 * words[0] + words[1]
-        attributes = {"digit 1": str(words[0]), "digit 2": str(words[1]), "relation": relation}
+        attributes = {"count": "two", "digit 1": str(words[0]), "digit 2": str(words[1]), "relation": relation}
     else:
         label = 200 + 10 * (layout.template - 4) + words[0]
-        attributes = {"digit": str(words[0]), "place": _CORNERS[layout.template][0]}
+        attributes = {"count": "one", "digit": str(words[0]), "place": _CORNERS[layout.template][0]}
     boxes = np.array([entry["bbox"] for entry in objects])
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
     x, y, width, height = (float(number) for number in (*low, *(high - low)))
@@ -205,7 +205,7 @@ def make_digits(
         "size": CANVAS_SIZE,
         "seed": seed,
         "vocabulary": list(VOCABULARY),
-        "caption_attributes": ["digit", "place", "digit 1", "digit 2", "relation"],
+        "caption_attributes": ["count", "digit", "place", "digit 1", "digit 2", "relation"],
         "held_out": list(held_out),
         "source_digits": {"train": len(source.train.labels), "val and test": len(source.test.labels)},
     }

@@ -17,6 +17,7 @@ def model_card(system: System, info: dict[str, Any]) -> str:
         "Data": _data(info.get("data", unknown)),
         "Images shown in training": _number(info.get("images", unknown)),
         "Licence": info.get("licence", unknown),
+        **({"Credit": info["credit"]} if "credit" in info else {}),
         "Made with": f"limner {info.get('limner', unknown)}",
     }
     lines = [f"# {name}", "", str(info.get("summary") or f"A painter of pictures from captions ({system.name})."), "",
