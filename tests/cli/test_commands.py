@@ -79,6 +79,8 @@ def test_models_are_listed_and_exported(limner: Run, bundle: Path) -> None:
     card = Path("small/README.md").read_text()
     assert "It paints." in card
     assert "- **Credit:** Drawn by Ada." in card
+    assert "credit   Drawn by Ada." in limner("models", "small").out
+    assert "credit" not in listed.out
     limner("paint", "red star", "--model", "small", "--out", "a.png")
     assert read_story("a.png")["model"] == {"name": "small", "system": "toy", "hash": entry["hash"]}
     assert limner("models", "export", bundle).status == 2

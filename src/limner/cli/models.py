@@ -21,6 +21,7 @@ _EXPORT_EXAMPLES = """\
 examples:
   limner models export runs/birds my-birds
   limner models export runs/birds my-birds --half --licence "CC BY 4.0" --summary "Paints small birds."
+  limner models export runs/birds my-birds --credit "Photographs: A. Person, CC BY 4.0"
 
 The bundle holds config.json, the weights, the vocabularies and a model card README.md.
 limner paint CAPTION --model my-birds paints with it.
