@@ -6,7 +6,7 @@ from torch import nn
 from limner.errors import LimnerError
 from limner.nn.initialisation import seeded_initialisation
 from limner.training.context import LoopContext
-from limner.training.devices import resolve_device, resolve_precision
+from limner.training.devices import is_fast_in_bf16, resolve_device, resolve_precision
 from limner.training.settings import RunSettings
 
 
@@ -67,3 +67,15 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(LimnerError, match="must be at least"):
         RunSettings(**wrong)
+
+
+@pytest.mark.parametrize(("vendor", "flags", "fast"), [
+    ("AuthenticAMD", "fpu avx2 avx512f avx512_bf16", True),
+    ("AuthenticAMD", "fpu avx2", False),
+    ("GenuineIntel", "fpu avx512f avx512_bf16", False),
+    ("GenuineIntel", "fpu avx512f avx512_bf16 amx_bf16 amx_tile", True),
+])
+def test_bf16_only_where_the_processor_is_faster_in_it(vendor: str, flags: str, fast: bool) -> None:
+    one = f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\nbugs\t\t: none\n\n"
+    assert is_fast_in_bf16(one + one.replace(": 0", ": 1")) is fast
+    assert not is_fast_in_bf16("")

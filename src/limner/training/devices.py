@@ -54,22 +54,34 @@ def resolve_device(name: str) -> str:
 
 
 def resolve_precision(name: str, device: str) -> str:
-    """``auto`` as bf16 or 32: bf16 only where the hardware multiplies in it, since emulating it is slow."""
+    """``auto`` as bf16 or 32: bf16 only where it is faster."""
     if name != "auto":
         return name
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    return "bf16" if device == "cpu" and _processor_has_bf16() else "32"
+    return "bf16" if device == "cpu" and _processor_is_fast_in_bf16() else "32"
 
 
-def _processor_has_bf16() -> bool:
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
+def _processor_is_fast_in_bf16() -> bool:
     information = Path("/proc/cpuinfo")
-    if not information.is_file():
-        return False
-    flags = next((line.split() for line in information.read_text().splitlines() if line.startswith("flags")), [])
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return (platform.machine().lower() in ("x86_64", "amd64") and information.is_file()
+            and is_fast_in_bf16(information.read_text()))
+
+
+def is_fast_in_bf16(information: str) -> bool:
+    """Whether the first processor of a /proc/cpuinfo has AMX, or AVX512-BF16 and is AMD's.
+
+    Intel's AVX512-BF16 multiplies no faster than float32, and converting costs: a training step of GAN-CLS took 1.4
+    times as long with it.
+    """
+    facts = dict(_fact(line) for line in reversed(information.splitlines()))
+    flags = facts.get("flags", "").split()
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and facts.get("vendor_id") == "AuthenticAMD")
+
+
+def _fact(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip(), value.strip()
 
 
 def share_from_first(modules: Iterable[nn.Module], fabric: Fabric) -> None:

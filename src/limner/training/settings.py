@@ -17,7 +17,7 @@ class RunSettings:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
     precision: Literal["auto", "32", "bf16"] = "auto"
-    """bf16 autocast or plain float32; auto takes bf16 where the processor computes in it (AVX512-BF16, AMX, CUDA)."""
+    """bf16 autocast or plain float32; auto takes bf16 where it is faster (CUDA, AMX, AVX512-BF16 of AMD)."""
     threads: int = 0
     """CPU threads of torch; 0 leaves the choice to torch. Another number of threads may change last bits."""
     keep: int = 2

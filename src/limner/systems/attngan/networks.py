@@ -20,7 +20,7 @@ from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
 from limner.nn.layout import channels_last
-from limner.nn.upsampling import doubled, doubling_kernel
+from limner.nn.upsampling import doubled, doubling_for_painting
 
 FIRST_SIDE = 4
 
@@ -209,12 +209,11 @@ def prepare_for_painting(generator: Generator) -> Generator:
     """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
     the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
     channels_last(fold_batch_norms(generator.eval().requires_grad_(False)))
+    first = next(block for block in generator.modules() if isinstance(block, UpBlock))  # the only one of the first side
     for block in generator.modules():
         if isinstance(block, UpBlock):
-            layer = block.layer.convolution
-            whole = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1)
-            whole.weight, whole.bias = nn.Parameter(doubling_kernel(layer.weight)), layer.bias
-            block.layer = whole.requires_grad_(False)  # type: ignore[assignment]
+            side = FIRST_SIDE if block is first else 2 * FIRST_SIDE
+            block.layer = doubling_for_painting(block.layer.convolution, side=side)  # type: ignore[assignment]
     return generator
 
 

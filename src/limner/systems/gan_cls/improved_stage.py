@@ -24,14 +24,18 @@ from limner.vision.encoders import SmallImageEncoder
 
 class ImprovedGanStage:
     """GAN-CLS with hinge loss. The discriminator looks at real and painted pictures in one pass; the wrong pair is the
-    real picture's features, already there, judged with another row's caption."""
+    real picture's features, already there, judged with other captions.
+
+    The generator may also paint captions that no picture has. The discriminator judges them, but does not learn from
+    them: it would learn that such a caption is never real.
+    """
 
     averaged = ("generator",)
 
     def __init__(self, config: GanClsConfig, gan: ImprovedGan, corpus: Corpus, components: Components,
                  seed: int) -> None:
         self.gan = gan
-        self.captions = matched_captions(config.matching, corpus, components)
+        self.captions = matched_captions(config.matching, corpus, components, recombine=gan.recombined_share > 0)
         self.generator = build_generator(config)
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
@@ -60,23 +64,24 @@ class ImprovedGanStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
         text = self.captions.of(batch.captions, context.device)
-        told = self._told(text)
+        told, shown = self._told(batch, text)
         noise = context.normal("generator", len(text), self.gan.noise_size)
         with context.autocast():
             painted = self.generator(noise, told)
-        parts = self._train_discriminator(batch, text, painted.detach(), told, context)
+        parts = self._train_discriminator(batch, text, painted.detach()[shown], told[shown], context)
         parts |= self._train_generator(painted, noise, told, context)
         return {name: value.detach() for name, value in parts.items()}
 
     def _train_discriminator(self, batch: Batch, text: Tensor, painted: Tensor, told: Tensor,
                              context: StepContext) -> dict[str, Tensor]:
         real = as_float(batch.images)
-        other, is_wrong = self._wrong(batch, text, context)
+        wrong_pairs = [self._wrong(batch, text, context, number) for number in range(self.gan.wrong_captions)]
+        other, is_wrong = (torch.cat(each) for each in zip(*wrong_pairs, strict=True))
         with context.autocast():
             features = self._look(torch.cat([real, painted]), "look", context)
-            of_real, of_painted = features.chunk(2)
+            of_real, of_painted = features.split([len(real), len(painted)])
             right = self.discriminator.judge(of_real, text)
-            wrong = self.discriminator.judge(of_real, other)
+            wrong = self.discriminator.judge(of_real.repeat(self.gan.wrong_captions, 1, 1, 1), other)
             fake = self.discriminator.judge(of_painted, told)
         weight = self.gan.wrong_weight
         parts = {
@@ -103,18 +108,26 @@ class ImprovedGanStage:
         context.update(self.optimisers["generator"], loss)
         return parts | {"generator": loss}
 
-    def _told(self, text: Tensor) -> Tensor:
-        """The captions to paint: those of the batch, or half of them twice where noise must bring variety."""
-        return text.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else text
+    def _told(self, batch: Batch, text: Tensor) -> tuple[Tensor, Tensor]:
+        """The captions to paint (B, D): those of the batch, or half of them twice where noise must bring variety, the
+        last ones recombined; and bool (B,): which of them the discriminator learns from."""
+        copies = 2 if self.gan.variety_weight else 1
+        captions = batch.captions.chunk(copies)[0]
+        plain = len(captions) - int(self.gan.recombined_share * len(captions))
+        told = text[:plain]
+        if plain < len(captions):
+            told = torch.cat([told, self.captions.recombined(captions[plain:], text.device)])
+        return told.repeat(copies, 1), (torch.arange(len(captions), device=text.device) < plain).repeat(copies)
 
-    def _wrong(self, batch: Batch, text: Tensor, context: StepContext) -> tuple[Tensor, Tensor]:
-        """Another embedding for every row: the neighbour's or a close one; and 1 where it is of another class (of
-        another picture if there are no labels), else 0."""
+    def _wrong(self, batch: Batch, text: Tensor, context: StepContext, number: int) -> tuple[Tensor, Tensor]:
+        """Another embedding for every row: a neighbour's or a close one, differently for every ``number``; and 1 where
+        it is of another class (of another picture if there are no labels), else 0."""
         kinds = batch.indices if batch.labels is None else batch.labels
-        other, differs = text.roll(1, 0), kinds != kinds.roll(1, 0)
+        other, differs = text.roll(number + 1, 0), kinds != kinds.roll(number + 1, 0)
         if self.gan.close_wrong_share:
-            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, context.uniform("pool", WRONG_POOL))
-            chosen = (context.uniform("wrong", len(text)) < self.gan.close_wrong_share) & found
+            pool = context.uniform(f"pool/{number}", WRONG_POOL)
+            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, pool)
+            chosen = (context.uniform(f"wrong/{number}", len(text)) < self.gan.close_wrong_share) & found
             other, differs = torch.where(chosen[:, None], close, other), differs | chosen
         return other, differs.float()
 

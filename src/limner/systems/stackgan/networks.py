@@ -19,7 +19,8 @@ from limner.nn.blocks import Bottleneck
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
-from limner.nn.upsampling import doubled, doubling_kernel
+from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.winograd import use_winograd
 
 Normalisation = Literal["batch", "layer"]
 _PROJECTION = 128
@@ -57,7 +58,8 @@ class UpBlock(nn.Module):
 
     def __init__(self, before: int, after: int, *, side: int, residual: bool = False) -> None:
         super().__init__()
-        self.convolution = DoublingConvolution(before, after, side=side)
+        self.side = side
+        self.convolution: nn.Module = DoublingConvolution(before, after, side=side)
         self.norm = nn.BatchNorm2d(after)
         self.block = Bottleneck(after, after // 4, activation=functional.relu, bias=False) if residual else None
 
@@ -188,14 +190,13 @@ G = TypeVar("G", SketchGenerator, RefinementGenerator)
 
 def for_painting(generator: G) -> G:
     """A generator made ready to do nothing but paint, in place: channels-last, batch normalisations folded into the
-    layers before them, kernels of the doublings worked out. The names and shapes of its state change."""
+    layers before them, kernels of doublings and of wide convolutions worked out. Names and shapes of its state change.
+    """
     fold_batch_norms(generator.eval().requires_grad_(False))
     for up in generator.ups:
-        layer = up.convolution
-        if isinstance(layer, DoublingConvolution) and layer.joined:
-            whole = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1, device="meta")
-            whole.weight, whole.bias = nn.Parameter(doubling_kernel(layer.weight)), layer.bias
-            up.convolution = whole.requires_grad_(False)
+        assert isinstance(up, UpBlock)
+        up.convolution = doubling_for_painting(up.convolution, side=up.side)
+    use_winograd(generator)
     return channels_last(generator)
 
 
