@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.nn.whitening import Whitened
+
 Activation = Literal["relu", "leaky-relu", "glu"]
 Deviation = Literal["log-variance", "log-deviation"]
 
@@ -31,20 +33,22 @@ class ConditioningAugmentation(nn.Module):
             or above 1; ``leaky-relu`` (slope 0.2; StackGAN in TensorFlow); ``glu`` (AttnGAN), which takes twice the
             outputs.
         deviation: what the second half is: log of the variance (PyTorch) or of the standard deviation (TensorFlow).
+        whitened: whiten the embedding first (ours; ``whitened.fit`` takes the statistics).
 
     Source: the two official releases of StackGAN (Zhang et al., ICCV 2017).
     """
 
     def __init__(self, text_size: int, condition_size: int, *, activation: Activation = "relu",
-                 deviation: Deviation = "log-variance") -> None:
+                 deviation: Deviation = "log-variance", whitened: bool = False) -> None:
         super().__init__()
+        self.whitened = Whitened(text_size) if whitened else None
         self.linear = nn.Linear(text_size, (4 if activation == "glu" else 2) * condition_size)
         self.activation: Activation = activation
         self.deviation: Deviation = deviation
 
     def forward(self, text: Tensor, noise: Tensor | None) -> Condition:
         """Embeddings (B, T) and noise (B, C) to a condition; without noise the code is the mean."""
-        x = self.linear(text)
+        x = self.linear(text if self.whitened is None else self.whitened(text))
         if self.activation == "relu":
             x = functional.relu(x)
         elif self.activation == "leaky-relu":

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from limner.data.batch import as_float, as_uint8
 from limner.data.pictures import Corpus, PictureSet
@@ -19,7 +18,8 @@ from limner.randomness import normal, stream
 from limner.text.exchange import recombined_captions
 from limner.text.overlap import WordOverlap
 from limner.text.tokenisers import Tokeniser
-from limner.training.stage import Components, Samples
+from limner.training.stage import Components, Samples, StepContext
+from limner.vision.encoders import resized
 
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
@@ -83,18 +83,33 @@ class Captions:
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
 
-    def close_wrong(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """For every row the embedding of a caption of another kind that shares most of its words with the row's own.
+    def wrong(self, text: Tensor, captions: Tensor, kinds: Tensor, context: StepContext, *, close_share: float,
+              count: int = 1) -> tuple[Tensor, Tensor]:
+        """Captions that are not the rows' own: those of other rows, and close ones.
 
         Args:
-            captions: int64 (B,): the rows' captions.
+            text: (B, D): the rows' embeddings. ``captions``: int64 (B,): which training captions these are.
             kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
-            numbers: uniform in 0..1 (``WRONG_POOL``,): which training captions to choose from.
+            close_share: share of rows that get, of ``WRONG_POOL`` training captions of other kinds, the one that shares
+                most of its words with the row's own; the others get the caption of a row after theirs.
+            count: wrong captions for every row, each drawn anew.
 
         Returns:
-            Embeddings (B, D), and bool (B,): False where no caption of another kind was among them; both on the
-            device of ``kinds``.
+            Embeddings (count * B, D), and bool (count * B,): False where the other row is of the same kind.
         """
+        others, wrong = [], []
+        for number in range(count):
+            other, differs = text.roll(-1 - number, 0), kinds != kinds.roll(-1 - number, 0)
+            if close_share:
+                close, found = self._close(captions, kinds, context.uniform(f"pool/{number}", WRONG_POOL))
+                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found
+                other, differs = torch.where(chosen[:, None], close, other), differs | chosen
+            others.append(other)
+            wrong.append(differs)
+        return torch.cat(others), torch.cat(wrong)
+
+    def _close(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """The embedding of the closest of the captions that uniform numbers (P,) choose, and whether there is one."""
         chosen, differs = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
         return self.embeddings[chosen].to(kinds.device), differs.to(kinds.device)
 
@@ -125,10 +140,7 @@ class Captions:
         assert self.judge is not None
         noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
         images = _painted(paint, noise, self._held_out, device)
-        seen = as_float(images.to(device))
-        if seen.shape[-1] != self._judge_size:
-            seen = functional.interpolate(seen, self._judge_size, mode="bilinear", antialias=True)
-        vectors = self.judge.to(device)(seen).float().cpu()
+        vectors = self.judge.to(device)(resized(as_float(images.to(device)), self._judge_size)).float().cpu()
         scores = vectors @ self._held_out.T
         right = 0
         for row, score in enumerate(scores):

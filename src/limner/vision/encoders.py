@@ -26,6 +26,7 @@ class SmallImageEncoder(nn.Module):
 
     def __init__(self, *, image_size: int, width: int, embedding: int) -> None:
         super().__init__()
+        self.image_size = image_size
         halvings = int(math.log2(image_size / _SMALLEST_MAP))
         self.map_channels = tuple(width * min(2**i, 4) for i in range(halvings))
         """Channels of the feature maps of side S/2, S/4 ..."""
@@ -52,6 +53,13 @@ class SmallImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""
         return self.head(self.layers(images).flatten(1))
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Images (B, 3, S, S) at another side, antialiased; as they are if that is theirs."""
+    if images.shape[-1] == side:
+        return images
+    return functional.interpolate(images, side, mode="bilinear", antialias=True)
 
 
 class PretrainedImageEncoder(nn.Module):

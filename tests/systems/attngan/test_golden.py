@@ -237,8 +237,7 @@ def _stage() -> AttnGanStage:
     corpus = Corpus({"train": PictureSet.from_arrays(np.zeros((2, 256, 256, 3), np.uint8), records)})
     small = DamsmStage(damsm, corpus, 0)
     gan = GanConfig(schedule=Schedule(images=6), noise_size=10, condition_size=8, generator_width=4,
-                    discriminator_width=3, length=12, batch_size=3, official_mask=True, average_buffers=False,
-                    wrong_pairs="next")
+                    discriminator_width=3, length=12, batch_size=3, official_mask=True, average_buffers=False)
     stage = AttnGanStage(AttnGanConfig(damsm=damsm, gan=gan), corpus, small.components(small.modules), 0)
     text = WordEncoder(damsm.text, 30, 16)
     ref.load(text, ref.state("step", "init/text/", text_encoder_name))

@@ -117,8 +117,9 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
         stage.gan = replace(stage.gan, close_wrong_share=share)
         wrong = stage._wrong(sentences, batch.captions[:, 0], kinds, _context())
         assert wrong is not None
-        assert (wrong.sentences != sentences).any(1).all()
-        distances.append((wrong.sentences - sentences).norm(dim=1).mean())
+        own = sentences.repeat(stage.gan.wrong_captions, 1)
+        assert (wrong.sentences != own).any(1).all()
+        distances.append((wrong.sentences - own).norm(dim=1).mean())
     assert (wrong.weights == 1).all()
     assert distances[1] < distances[0]
 
@@ -149,7 +150,8 @@ def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize(("changes", "words"), [
-    ({"close_wrong_share": 0.5, "wrong_pairs": "next"}, "close_wrong_share"),
+    ({"close_wrong_share": 0.5, "wrong_captions": 0}, "close_wrong_share"),
+    ({"wrong_captions": 8}, "wrong_captions must be at least 0 and less than batch_size"),
     ({"close_wrong_share": 1.5}, "close_wrong_share"),
     ({"variety_weight": 1.0, "batch_size": 7}, "even"),
     ({"variety_weight": -1.0}, "variety_weight"),

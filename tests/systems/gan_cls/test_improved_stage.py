@@ -108,7 +108,7 @@ def test_in_data_of_one_class_there_are_no_wrong_pairs(components: Components) -
 def test_close_wrong_captions_are_of_another_class(components: Components) -> None:
     stage = _stage(components, close_wrong_share=1.0)
     batch, text = _batch_and_text(stage)
-    other, differs = stage._wrong(batch, text, small.context(), 0)
+    other, differs = _wrong(stage, batch, text)
     assert differs.all()
     assert (other != text).any(1).all()
 
@@ -116,9 +116,9 @@ def test_close_wrong_captions_are_of_another_class(components: Components) -> No
 def test_every_wrong_caption_of_a_picture_is_another(components: Components) -> None:
     stage = _stage(components, wrong_captions=2)
     batch, text = _batch_and_text(stage)
-    first, second = (stage._wrong(batch, text, small.context(), number)[0] for number in range(2))
-    assert small.equal(first, text.roll(1, 0))
-    assert small.equal(second, text.roll(2, 0))
+    first, second = _wrong(stage, batch, text)[0].chunk(2)
+    assert small.equal(first, text.roll(-1, 0))
+    assert small.equal(second, text.roll(-2, 0))
 
 
 @pytest.mark.parametrize("variety_weight", [0.0, 1.0])
@@ -162,3 +162,9 @@ def test_pictures_do_not_depend_on_the_batch() -> None:
     generator = ModulatedGenerator(noise_size=3, text_size=5, condition_size=4, width=2, image_size=32)
     noise, text = torch.randn(4, 3), torch.randn(4, 5)
     torch.testing.assert_close(generator(noise, text)[:2], generator(noise[:2], text[:2]))
+
+
+def _wrong(stage: ImprovedGanStage, batch: Batch, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    kinds = batch.indices if batch.labels is None else batch.labels
+    return stage.captions.wrong(text, batch.captions[:, 0], kinds, small.context(),
+                                close_share=stage.gan.close_wrong_share, count=stage.gan.wrong_captions)

@@ -35,9 +35,10 @@ def _components(config: StackGanConfig) -> Components:
     for name in SYSTEM.stage_names(config):
         stage = SYSTEM.build_stage(name, config, corpus(), components, 0)
         components = components | stage.components(stage.modules)
-    for part, factor in (("text_encoder", 4), ("sketch", 8), ("refinement", 8)):
+    text_factor = 1 if config.networks.whitened else 4
+    for part, factor in (("text_encoder", text_factor), ("sketch", 8), ("refinement", 8)):
         for key, value in components.weights.get(part, {}).items():
-            if value.ndim > 1:
+            if value.ndim > 1 and "whitened" not in key:
                 components.weights[part][key] = value * factor
     return components
 
@@ -176,7 +177,8 @@ def test_a_table_of_embeddings_takes_the_place_of_the_text_encoder(tmp_path: Pat
     captions = sorted({*corpus().split("train").captions, *corpus().split("val").captions})
     vectors = torch.randn(len(captions), 12, generator=torch.Generator().manual_seed(0))
     EmbeddingTable(captions, vectors).save(tmp_path / "table")
-    config = replace(stackgan_debug(), text=EmbeddingFile(folder=str(tmp_path / "table"), embedding=12))
+    plain = replace(stackgan_debug().networks, encoder_maps=False)
+    config = replace(stackgan_debug(), text=EmbeddingFile(folder=str(tmp_path / "table"), embedding=12), networks=plain)
     assert SYSTEM.stage_names(config) == ("sketch", "refinement")
     painter = Painter(SYSTEM, config, SYSTEM.build_painter(config, _components(config)))
     assert painter.components.assets["captions"] == list(dict.fromkeys(corpus().split("val").captions))

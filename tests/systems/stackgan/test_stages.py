@@ -79,7 +79,7 @@ def test_wrong_captions_of_the_same_kind_count_nothing_where_they_are_left_out()
     batch.labels = torch.zeros(8, dtype=torch.int64)
     losses = _stage("sketch", config).step(batch, Told())
     assert losses["wrong"] == 0
-    counted = _stage("sketch", replace(config, sketch=replace(config.sketch, skip_own_class=False))).step(batch, Told())
+    counted = _stage("sketch", replace(config, sketch=replace(config.sketch, wrong_captions=0))).step(batch, Told())
     assert counted["wrong"] > 0
 
 
@@ -188,7 +188,7 @@ def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_
 def test_close_wrong_captions_take_the_place_of_the_neighbours() -> None:
     """A row counts though its neighbour is of its own class, and it is told another caption."""
     config = stackgan_debug()
-    config = replace(config, sketch=replace(config.sketch, close_wrong_share=1.0, skip_own_class=True))
+    config = replace(config, sketch=replace(config.sketch, close_wrong_share=1.0, wrong_captions=3))
     stage = _stage("sketch", config)
     batch = Loader(corpus().split("train"), stage.plan, 0).batch(0)
     told: list[torch.Tensor] = []
@@ -196,11 +196,32 @@ def test_close_wrong_captions_take_the_place_of_the_neighbours() -> None:
     stage.discriminator.judge = lambda features, condition: (told.append(condition), judge(features, condition))[1]
     text = stage.captions.of(batch.captions, torch.device("cpu"))
     losses = stage.step(batch, Told())
-    wrong = next(each for each in told if len(each) == 7)
+    wrong = next(each for each in told if len(each) == 24)
     assert losses["wrong"] > 0
     known = {tuple(row.tolist()) for row in stage.captions.embeddings}
     assert all(tuple(row.tolist()) in known for row in wrong)
-    assert not any(torch.equal(row, own) for row, own in zip(wrong, text, strict=False))
+    assert not any(torch.equal(row, own) for row, own in zip(wrong, text.repeat(3, 1), strict=True))
+
+
+@pytest.mark.parametrize("name", ["sketch", "refinement"])
+def test_the_discriminator_sees_the_encoders_maps_and_whitened_captions(name: str) -> None:
+    stage = _stage(name, stackgan_debug())
+    images = torch.rand(4, 3, stage.plan.image_size, stage.plan.image_size) * 2 - 1
+    seen = stage._looked(images)
+    with torch.no_grad():
+        for lateral in stage.discriminator.laterals:
+            lateral.weight.zero_()
+    blind = stage._looked(images)
+    assert len(stage.discriminator.laterals) == 1  # of a picture of 16 pixels the maps of 4
+    assert not torch.equal(seen, blind)
+    for module in (stage.discriminator, stage.generator.augmentation):
+        text = module.whitened(stage.captions.embeddings)
+        torch.testing.assert_close(text.mean(0), torch.zeros(16), rtol=0, atol=1e-3)
+        assert text.square().mean().item() == pytest.approx(1, rel=1e-3)
+    judge = stage.captions.judge
+    before = [value.clone() for value in judge.state_dict().values()]
+    _step(stage, Told())
+    assert all(torch.equal(*pair) for pair in zip(before, judge.state_dict().values(), strict=True))
 
 
 def test_variety_paints_every_caption_twice() -> None:
@@ -228,6 +249,8 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("networks", {"image_size": 16}, "image_size must be above sketch_size"),
     ("networks", {"sketch_size": 48}, "powers of two from 16 up, got 48"),
     ("networks", {"generator_width": 1}, "leaves no channels"),
+    ("networks", {"discriminator_reads": "condition"}, "whitened is about captions"),
+    ("text", {"image_size": 64}, "set networks.encoder_maps=false"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
     ("networks", {"discriminator_residual": True}, "does not go with normalisation 'layer'"),
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
@@ -235,9 +258,11 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("sketch", {"kl_weight": -1.0}, "kl_weight must be at least 0"),
     ("sketch", {"augment": "rotation"}, "got rotation"),
     ("sketch", {"close_wrong_share": 1.5}, "close_wrong_share must be between 0 and 1"),
-    ("sketch", {"batch_size": 3}, "batch_size must be even"),
+    ("sketch", {"batch_size": 7}, "batch_size must be even"),
+    ("sketch", {"wrong_captions": 8}, "wrong_captions must be at least 0 and less than batch_size"),
+    ("sketch", {"wrong_captions": 0}, "close_wrong_share is a share of wrong_captions"),
     ("sketch", {"frozen_statistics": True}, "set it in refinement"),
-    ("refinement", {"wrong": "image"}, "skip_own_class is about wrong captions"),
+    ("refinement", {"wrong": "image"}, "wrong_captions does not go with wrong images"),
 ])
 def test_a_bad_value_is_refused_before_any_work(part: str, changes: dict[str, Any], words: str) -> None:
     config = stackgan_debug()

@@ -42,12 +42,13 @@ class GanConfig:
     average_buffers: bool = True
     """Paint with averaged statistics of batch normalisation beside the averaged weights; the authors' code pairs the
     averaged weights with the latest statistics."""
-    wrong_pairs: Literal["next", "others"] = "others"
-    """Captions of the wrong pairs: ``next`` (the next row's, B - 1 pairs, as the authors' code) or ``others`` (the next
-    row's where it is of another class, or another picture if there are no labels)."""
+    wrong_captions: int = 0
+    """0: the wrong pairs of the authors' code, every real picture but the last with the next row's caption. Else so
+    many wrong captions for every real picture, which is looked at once all the same, and none of the picture's own
+    class (of the same picture where the data has no classes)."""
     close_wrong_share: float = 0.0
-    """Share of wrong pairs whose caption is, of 512 of other classes, the one that shares most words with the right
-    one, so that the discriminators must look at everything a caption says; for ``others`` only."""
+    """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right
+    one, so that the discriminators must look at everything a caption says."""
     discriminator_norm: Literal["batch", "spectral", "layer"] = "batch"
     """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
     picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass
@@ -88,8 +89,11 @@ class GanConfig:
         for name in ("matching_weight", "variety_weight", "variety_goal"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and self.wrong_pairs == "next"):
-            raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 for wrong_pairs 'next', "
+        if not 0 <= self.wrong_captions < self.batch_size:
+            raise LimnerError(f"wrong_captions must be at least 0 and less than batch_size, got {self.wrong_captions} "
+                              f"and {self.batch_size}.")
+        if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and not self.wrong_captions):
+            raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 without wrong_captions, "
                               f"got {self.close_wrong_share}.")
         if self.variety_weight and self.batch_size % 2:
             raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "

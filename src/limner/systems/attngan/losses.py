@@ -18,7 +18,7 @@ class Wrong(NamedTuple):
     """Captions that are not those of the real pictures of a batch."""
 
     sentences: Tensor
-    """(W, D), for the first W real pictures."""
+    """(W, D), for the real pictures in turn, again and again."""
     weights: Tensor
     """float (W,): 0 for a pair that may be right after all."""
 
@@ -50,14 +50,15 @@ def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor,
     """
     told = sentences if told is None else told
     other = sentences[1:] if wrong is None else wrong.sentences
+    pictures = torch.arange(len(other), device=real.device) % len(real)
     if discriminator.by_batch:
         of_real, of_fake = discriminator.look(real), discriminator.look(fake)
         right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
-        mismatched = discriminator.judge(of_real[: len(other)], other)
+        mismatched = discriminator.judge(of_real[pictures], other)
         alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
         rows, seen = len(real), discriminator.look(torch.cat([real, fake]))
-        judged = discriminator.judge(torch.cat([seen, seen[: len(other)]]), torch.cat([sentences, told, other]))
+        judged = discriminator.judge(torch.cat([seen, seen[pictures]]), torch.cat([sentences, told, other]))
         right, painted, mismatched = judged.split([rows, len(fake), len(other)])
         both = discriminator.judge_alone(seen)
         alone = (None, None) if both is None else both.split([rows, len(fake)])

@@ -33,7 +33,7 @@ def attngan_birds() -> AttnGanConfig:
     return AttnGanConfig(
         damsm=_official(_BIRD_IMAGES, length=18, epochs=200),
         gan=GanConfig(schedule=_official_schedule(_BIRD_IMAGES, epochs=600, batch_size=20), scale_size=304, flip=True,
-                      official_mask=True, average_buffers=False, wrong_pairs="next"),
+                      official_mask=True, average_buffers=False),
     )
 
 
@@ -43,7 +43,7 @@ def attngan_coco() -> AttnGanConfig:
         damsm=_official(_COCO_IMAGES, length=15, epochs=100),
         gan=GanConfig(schedule=_official_schedule(_COCO_IMAGES, epochs=120, batch_size=14), scale_size=304, flip=True,
                       batch_size=14, generator_width=48, discriminator_width=96, residual_blocks=3, length=12,
-                      matching_weight=50.0, official_mask=True, average_buffers=False, wrong_pairs="next"),
+                      matching_weight=50.0, official_mask=True, average_buffers=False),
     )
 
 
@@ -55,7 +55,8 @@ def attngan_birds_64() -> AttnGanConfig:
                           text=DamsmText(word_size=128, min_count=2), scale_size=72, flip=True, learning_rate=1e-3),
         gan=GanConfig(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), stages=2,
                       base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True,
-                      discriminator_norm="spectral", augment="color,translation,cutout", discriminator_rate=4e-4),
+                      discriminator_norm="spectral", augment="color,translation,cutout", discriminator_rate=4e-4,
+                      wrong_captions=1),
     )
 
 
@@ -69,7 +70,8 @@ def attngan_shapes() -> AttnGanConfig:
                       mask_classes=False),
         gan=replace(birds.gan, schedule=Schedule(images=640_000, tick=20_000, average_half_life=10_000), scale_size=0,
                     flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
-                    close_wrong_share=0.75, variety_weight=2.0, generator_rate=5e-4, discriminator_rate=5e-4),
+                    wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=5e-4,
+                    discriminator_rate=5e-4),
     )
 
 

@@ -26,7 +26,7 @@ from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
-from limner.systems.captions import WRONG_POOL, Captions, held_out_pictures
+from limner.systems.captions import Captions, held_out_pictures
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
@@ -76,7 +76,7 @@ class AttnGanStage:
         self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
         if len(np.unique(self._kinds)) < 2:
             self._kinds = chosen
-        self.neighbours = Captions(corpus, self.scorer.captions) if self.gan.close_wrong_share else None
+        self.neighbours = Captions(corpus, self.scorer.captions) if self.gan.wrong_captions else None
         self.generator = build_generator(config)
         self.discriminators = {
             f"discriminator{side}": Discriminator(
@@ -128,14 +128,11 @@ class AttnGanStage:
         return _Told(text.rows(twice), None if labels is None else labels[twice], noise, condition_noise)
 
     def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
-        """Another caption for every real picture: the next row's, or a close one; None for the authors' pairs."""
-        if self.gan.wrong_pairs == "next":
+        """Other captions for every real picture; None for the authors' pairs."""
+        if self.neighbours is None:
             return None
-        other, differs = sentences.roll(-1, 0), kinds != kinds.roll(-1, 0)
-        if self.neighbours is not None:
-            close, found = self.neighbours.close_wrong(captions, kinds, context.uniform("pool", WRONG_POOL))
-            chosen = (context.uniform("wrong", len(kinds)) < self.gan.close_wrong_share) & found
-            other, differs = torch.where(chosen[:, None], close, other), differs | chosen
+        other, differs = self.neighbours.wrong(sentences, captions, kinds, context,
+                                               close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
         return Wrong(other, differs.float())
 
     def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:

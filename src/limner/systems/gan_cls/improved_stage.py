@@ -13,7 +13,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
-from limner.systems.captions import WRONG_POOL, matched_captions
+from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
@@ -75,8 +75,9 @@ class ImprovedGanStage:
     def _train_discriminator(self, batch: Batch, text: Tensor, painted: Tensor, told: Tensor,
                              context: StepContext) -> dict[str, Tensor]:
         real = as_float(batch.images)
-        wrong_pairs = [self._wrong(batch, text, context, number) for number in range(self.gan.wrong_captions)]
-        other, is_wrong = (torch.cat(each) for each in zip(*wrong_pairs, strict=True))
+        other, is_wrong = self.captions.wrong(
+            text, batch.captions[:, 0], batch.indices if batch.labels is None else batch.labels, context,
+            close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
         with context.autocast():
             features = self._look(torch.cat([real, painted]), "look", context)
             of_real, of_painted = features.split([len(real), len(painted)])
@@ -118,18 +119,6 @@ class ImprovedGanStage:
         if plain < len(captions):
             told = torch.cat([told, self.captions.recombined(captions[plain:], text.device)])
         return told.repeat(copies, 1), (torch.arange(len(captions), device=text.device) < plain).repeat(copies)
-
-    def _wrong(self, batch: Batch, text: Tensor, context: StepContext, number: int) -> tuple[Tensor, Tensor]:
-        """Another embedding for every row: a neighbour's or a close one, differently for every ``number``; and 1 where
-        it is of another class (of another picture if there are no labels), else 0."""
-        kinds = batch.indices if batch.labels is None else batch.labels
-        other, differs = text.roll(number + 1, 0), kinds != kinds.roll(number + 1, 0)
-        if self.gan.close_wrong_share:
-            pool = context.uniform(f"pool/{number}", WRONG_POOL)
-            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, pool)
-            chosen = (context.uniform(f"wrong/{number}", len(text)) < self.gan.close_wrong_share) & found
-            other, differs = torch.where(chosen[:, None], close, other), differs | chosen
-        return other, differs.float()
 
     def _look(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         """What the discriminator sees in pictures, augmented where the configuration says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +28,8 @@ def build_sketch_generator(config: StackGanConfig) -> SketchGenerator:
     return SketchGenerator(
         text_size=config.text_size, condition_size=sizes.condition_size, noise_size=sizes.noise_size,
         width=sizes.generator_width, image_size=sizes.sketch_size, activation=sizes.condition_activation,
-        deviation=sizes.condition_deviation, noise_first=sizes.noise_first, residual=sizes.sketch_residual)
+        deviation=sizes.condition_deviation, noise_first=sizes.noise_first, residual=sizes.sketch_residual,
+        whitened=sizes.whitened)
 
 
 def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
@@ -36,10 +38,10 @@ def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
     return RefinementGenerator(
         text_size=config.text_size, condition_size=sizes.condition_size, width=sizes.generator_width,
         sketch_size=sizes.sketch_size, image_size=sizes.image_size, residual_blocks=sizes.residual_blocks,
-        activation=sizes.condition_activation, deviation=sizes.condition_deviation)
+        activation=sizes.condition_activation, deviation=sizes.condition_deviation, whitened=sizes.whitened)
 
 
-def build_discriminator(config: StackGanConfig, stage: StageName) -> Discriminator:
+def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Sequence[int] = ()) -> Discriminator:
     """The discriminator of a stage with torch's first weights."""
     sizes = config.networks
     return Discriminator(
@@ -48,7 +50,7 @@ def build_discriminator(config: StackGanConfig, stage: StageName) -> Discriminat
         text_size=config.text_size if sizes.discriminator_reads == "caption" else None,
         joint_kernel=sizes.joint_kernel, residual=sizes.discriminator_residual,
         unconditional=sizes.unconditional and stage == "refinement", normalisation=sizes.normalisation,
-        projection=sizes.projection)
+        projection=sizes.projection, whitened=sizes.whitened, lent=lent)
 
 
 @torch.no_grad()

@@ -70,6 +70,13 @@ class Networks:
     projection: bool = False
     """To the discriminators' matching score comes a dot product of what was seen and what the caption means (ours)."""
 
+    whitened: bool = False
+    """Both networks read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
+    variance (ours)."""
+    encoder_maps: bool = False
+    """The discriminators also see the feature maps of the image encoder that the text encoder was trained with, frozen
+    (small-cnn only; ours)."""
+
     def __post_init__(self) -> None:
         _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width")
         for size in (self.sketch_size, self.image_size):
@@ -110,12 +117,13 @@ class GanTraining:
     wrong: Literal["caption", "image"] = "caption"
     """The mismatched pair: a real picture with the caption of the next row (PyTorch; one row less), or a picture of
     another class with the row's own caption (TensorFlow)."""
-    skip_own_class: bool = False
-    """With ``wrong`` caption: leave out rows whose neighbour is of the same class (of the same picture where the data
-    has no classes), as the authors do not."""
+    wrong_captions: int = 0
+    """With ``wrong`` caption: 0 for the authors' pairs; else so many wrong captions for every real picture, which is
+    looked at once all the same, and none of the picture's own class (of the same picture where the data has no
+    classes)."""
     close_wrong_share: float = 0.0
-    """With ``wrong`` caption: share of rows whose wrong caption is, of 512 of other classes, the one that shares most
-    words with the right one, so that the discriminator must look at everything a caption says."""
+    """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right
+    one, so that the discriminator must look at everything a caption says."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
     and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
@@ -150,9 +158,13 @@ class GanTraining:
         if self.variety_weight and self.batch_size % 2:
             raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
                               f"got {self.batch_size}.")
-        for name in ("skip_own_class", "close_wrong_share"):
-            if getattr(self, name) and self.wrong != "caption":
-                raise LimnerError(f"{name} is about wrong captions; wrong images are of other classes anyway.")
+        if self.wrong_captions and self.wrong != "caption":
+            raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")
+        if not 0 <= self.wrong_captions < self.batch_size:
+            raise LimnerError(f"wrong_captions must be at least 0 and less than batch_size, got {self.wrong_captions} "
+                              f"and {self.batch_size}.")
+        if self.close_wrong_share and not self.wrong_captions:
+            raise LimnerError("close_wrong_share is a share of wrong_captions: set that to 1 at least.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:
             raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
@@ -179,6 +191,13 @@ class StackGanConfig:
         if self.sketch.frozen_statistics:
             raise LimnerError("frozen_statistics speaks of the sketch's generator while the refinement is trained: "
                               "set it in refinement.")
+        if self.networks.whitened and self.networks.discriminator_reads != "caption":
+            raise LimnerError("whitened is about captions: it goes with discriminator_reads 'caption'.")
+        if self.networks.encoder_maps and not (
+                isinstance(self.text, MatchingConfig) and self.text.image.architecture == "small-cnn"
+                and self.networks.sketch_size % self.text.image_size == 0):
+            raise LimnerError("only the image encoder small-cnn, for pictures no larger than the sketch, has feature "
+                              "maps to lend: set networks.encoder_maps=false.")
 
     @property
     def text_size(self) -> int:

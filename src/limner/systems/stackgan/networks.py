@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -20,6 +21,7 @@ from limner.nn.conditioning import Activation, Condition, ConditioningAugmentati
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
 from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.whitening import Whitened
 from limner.nn.winograd import use_winograd
 
 Normalisation = Literal["batch", "layer"]
@@ -78,7 +80,7 @@ class SketchGenerator(nn.Module):
         noise_size: length Z of the noise.
         width: channels g; the 4x4 map has 8 g, every doubling halves them.
         image_size: side of the sketch, a power of two from 16 up.
-        activation, deviation: of the conditioning augmentation.
+        activation, deviation, whitened: of the conditioning augmentation.
         noise_first: noise before the condition in the joint input (PyTorch) or after it (TensorFlow).
         residual: bottlenecks at 4x4 and 8x8, a bias in the first layer, and the last doubling goes straight to the
             three colours (TensorFlow); without, there is a hidden layer at full resolution (PyTorch).
@@ -86,14 +88,14 @@ class SketchGenerator(nn.Module):
 
     def __init__(self, *, text_size: int = 1024, condition_size: int = 128, noise_size: int = 100, width: int = 128,
                  image_size: int = 64, activation: Activation = "relu", deviation: Deviation = "log-variance",
-                 noise_first: bool = True, residual: bool = False) -> None:
+                 noise_first: bool = True, residual: bool = False, whitened: bool = False) -> None:
         super().__init__()
         doublings = _doublings(4, image_size) - residual
         channels = [8 * width >> halving for halving in range(doublings + 1)]
         self.noise_first = noise_first
         self.residual = residual
         self.augmentation = ConditioningAugmentation(text_size, condition_size, activation=activation,
-                                                     deviation=deviation)
+                                                     deviation=deviation, whitened=whitened)
         self.start = nn.Linear(noise_size + condition_size, channels[0] * 16, bias=residual)
         self.start_norm = nn.BatchNorm1d(channels[0] * 16)
         self.start_block = (Bottleneck(channels[0], channels[0] // 4, activation=functional.relu, bias=False)
@@ -143,17 +145,17 @@ class RefinementGenerator(nn.Module):
         width: channels g of the first layer; the text joins at 4 g channels and a quarter of the sketch's side.
         sketch_size, image_size: sides, powers of two.
         residual_blocks: R blocks behind the joint.
-        activation, deviation: of its own conditioning augmentation.
+        activation, deviation, whitened: of its own conditioning augmentation.
 
     The same in both releases.
     """
 
     def __init__(self, *, text_size: int = 1024, condition_size: int = 128, width: int = 128, sketch_size: int = 64,
                  image_size: int = 256, residual_blocks: int = 4, activation: Activation = "relu",
-                 deviation: Deviation = "log-variance") -> None:
+                 deviation: Deviation = "log-variance", whitened: bool = False) -> None:
         super().__init__()
         self.augmentation = ConditioningAugmentation(text_size, condition_size, activation=activation,
-                                                     deviation=deviation)
+                                                     deviation=deviation, whitened=whitened)
         self.encode1 = _convolution3(3, width)
         self.encode2 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)
         self.encode2_norm = nn.BatchNorm2d(2 * width)
@@ -219,13 +221,18 @@ class Discriminator(nn.Module):
             channels and places, each picture by itself.
         projection: to the matching score comes a dot product of what was seen and what the caption means (Miyato and
             Koyama 2018).
+        whitened: whiten the embeddings that the network reads (ours).
+        lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
+            side of the next; a 1x1 convolution adds them to those of the same side (compare projected GANs, Sauer et
+            al. 2021).
 
     The official networks of PyTorch end in a sigmoid; here it belongs to the losses.
     """
 
     def __init__(self, *, image_size: int, width: int = 64, condition_size: int = 128, text_size: int | None = None,
                  joint_kernel: int = 3, residual: bool = False, unconditional: bool = False,
-                 normalisation: Normalisation = "batch", projection: bool = False) -> None:
+                 normalisation: Normalisation = "batch", projection: bool = False, whitened: bool = False,
+                 lent: Sequence[int] = ()) -> None:
         super().__init__()
         self.normalisation: Normalisation = normalisation
         halvings = _doublings(4, image_size)
@@ -239,7 +246,10 @@ class Discriminator(nn.Module):
         self.reductions = nn.ModuleList(
             self._block(nn.Conv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
             for before, after in itertools.pairwise([channels[-1], *reduced]))
+        self.laterals = nn.ModuleList(nn.Conv2d(count, own, 1, bias=False) for count, own in
+                                      zip(lent, channels[len(channels) - len(lent):], strict=True))
         self.block = Bottleneck(features, features // 4, activation=_leaky_relu, bias=False) if residual else None
+        self.whitened = Whitened(text_size) if whitened and text_size is not None else None
         self.text = None if text_size is None else nn.Linear(text_size, condition_size)
         self.joint = self._block(nn.Conv2d(features + condition_size, features, joint_kernel,
                                            padding=joint_kernel // 2, bias=False))
@@ -257,15 +267,22 @@ class Discriminator(nn.Module):
         return nn.Sequential(convolution, nn.BatchNorm2d(channels) if self.normalisation == "batch"
                              else nn.GroupNorm(1, channels))
 
-    def look(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
+    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
+        """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to feature maps (B, F, 4, 4)."""
         x = _leaky_relu(self.first(images))
+        additions = [lateral(maps) for lateral, maps in zip(self.laterals, lent, strict=True)]
+        own = len(self.downs) - len(additions)
         for place, block in enumerate(itertools.chain(self.downs, self.reductions)):
-            x = block(x) if place in self._linear else _leaky_relu(block(x))
+            assert isinstance(block, nn.Sequential)
+            x = block[0](x)
+            if own <= place < len(self.downs):
+                x = x + additions[place - own]
+            x = block[1](x) if place in self._linear else _leaky_relu(block[1](x))
         return x if self.block is None else _leaky_relu(self.block(x))
 
     def judge(self, features: Tensor, condition: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and conditions (B, C), or embeddings (B, T), to logits (B,): real and matching?"""
+        condition = condition if self.whitened is None else self.whitened(condition)
         told = condition if self.text is None else _leaky_relu(self.text(condition))
         score = self.score(_leaky_relu(self.joint(torch.cat([features, _tiled(told, features)], dim=1)))).flatten()
         if self.seen is None or self.meant is None:

@@ -14,7 +14,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
-from limner.systems.captions import WRONG_POOL
+from limner.nn.whitening import Whitened
 from limner.systems.stackgan.build import (
     StageName,
     build_discriminator,
@@ -29,6 +29,7 @@ from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
+from limner.vision.encoders import SmallImageEncoder, resized
 
 
 class Painted(NamedTuple):
@@ -61,12 +62,16 @@ class StackGanStage:
         self.sketch = build_sketch_generator(config)
         self.refinement = build_refinement_generator(config) if stage == "refinement" else None
         self.generator: nn.Module = self.refinement or self.sketch
-        self.discriminator = build_discriminator(config, stage)
+        lent = self._encoder().map_channels[1:] if config.networks.encoder_maps else ()
+        self.discriminator = build_discriminator(config, stage, lent=lent)
         self.averaged: tuple[str, ...] = (stage,)
         self.modules: dict[str, nn.Module] = {stage: self.generator, "discriminator": self.discriminator}
         for name, network in self.modules.items():
             initialise(network, seed, f"stackgan/{stage}/{name}")
             channels_last(network)
+            for module in network.modules():
+                if isinstance(module, Whitened):
+                    module.fit(self.captions.embeddings)
         if self.refinement is not None:
             self.sketch.load_state_dict(components.weights["sketch"])
             channels_last(self.sketch).requires_grad_(False)
@@ -164,19 +169,15 @@ class StackGanStage:
             return self.generator.augmentation(text, None).mean  # type: ignore[union-attr,operator]
 
     def _judged_wrongly(self, real: Tensor, batch: Batch, text: Tensor, told: Tensor, context: StepContext) -> Tensor:
-        """Logits of what was seen of real pictures, with the captions of the next rows, or with close ones."""
+        """Logits of what was seen of real pictures, each with other captions; as in the authors' code, all but the last
+        with the next row's, or as ``wrong_captions`` says."""
+        if not self.gan.wrong_captions:
+            return self.discriminator.judge(real[:-1], told[1:])
         kinds = batch.indices if batch.labels is None else batch.labels
-        other, same = told[1:], kinds[:-1] == kinds[1:]
-        if self.gan.close_wrong_share:
-            numbers = context.uniform("pool", WRONG_POOL)
-            close, found = self.captions.close_wrong(batch.captions[:, 0], kinds, numbers)
-            close = self._told(close, context)
-            chosen = ((context.uniform("wrong", len(text)) < self.gan.close_wrong_share) & found)[:-1]
-            other, same = torch.where(chosen[:, None], close[:-1], other), same & ~chosen
-        logits = self.discriminator.judge(real[:-1], other)
-        if not self.gan.skip_own_class:
-            return logits
-        return logits.masked_fill(same, -torch.inf)  # surely not real: no loss, no gradient
+        other, differs = self.captions.wrong(text, batch.captions[:, 0], kinds, context,
+                                             close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+        logits = self.discriminator.judge(real.repeat(self.gan.wrong_captions, 1, 1, 1), self._told(other, context))
+        return logits.masked_fill(~differs, -torch.inf)  # surely not real: no loss, no gradient
 
     def _look(self, images: Mapping[str, Tensor], context: StepContext) -> dict[str, Tensor]:
         """What the discriminator sees of kinds of pictures."""
@@ -184,9 +185,20 @@ class StackGanStage:
             images = {kind: augment(each, context.uniform(kind, len(each), 7), self.gan.augment)
                       for kind, each in images.items()}
         if self.config.networks.normalisation == "batch":
-            return {kind: self.discriminator.look(each) for kind, each in images.items()}
-        seen = self.discriminator.look(torch.cat(list(images.values())))
+            return {kind: self._looked(each) for kind, each in images.items()}
+        seen = self._looked(torch.cat(list(images.values())))
         return dict(zip(images, seen.split([len(each) for each in images.values()]), strict=True))
+
+    def _looked(self, images: Tensor) -> Tensor:
+        if not self.config.networks.encoder_maps:
+            return self.discriminator.look(images)
+        encoder = self._encoder().to(images.device)
+        return self.discriminator.look(images, encoder.maps(resized(images, encoder.image_size))[1:])
+
+    def _encoder(self) -> SmallImageEncoder:
+        """The frozen image encoder of the text encoder's stage."""
+        assert isinstance(self.captions.judge, SmallImageEncoder)
+        return self.captions.judge
 
     def _judged(self, features: Tensor, told: Tensor) -> Logits:
         return Logits(self.discriminator.judge(features, told), self.discriminator.judge_alone(features))
