@@ -82,3 +82,35 @@ def test_mistakes_end_in_one_sentence(limner: Run, arguments: list[str], words: 
     assert words in done.err
     assert done.err.count("\n") == 1
     assert not Path("y").exists()
+
+
+def test_stages_of_another_run_are_taken_over_where_nothing_differs(limner: Run) -> None:
+    assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
+    assert limner("train", "gan-cls-debug", "data", "--out", "first", "--device", "cpu").status == 0
+    change = ("--set", "gan.variety_weight=1", "--device", "cpu")
+    done = limner("train", "gan-cls-debug", "data", "--out", "short", *change, "--stages-from", "first")
+    assert done.status == 0
+    assert "taken over from first: text-encoder" in done.err
+    assert limner("train", "gan-cls-debug", "data", "--out", "whole", *change).status == 0
+    for name in ("generator", "text_encoder"):
+        assert (Path(f"short/painter/{name}.safetensors").read_bytes()
+                == Path(f"whole/painter/{name}.safetensors").read_bytes())
+    told = [json.loads(line) for line in Path("short/log.jsonl").read_text().splitlines()]
+    assert {line["stage"] for line in told} == {"gan"}
+    assert limner("train", "gan-cls-debug", "data", "--out", "short", *change, "--resume").status == 0
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--seed", 1), "its seed differs"),
+    (("--set", "matching.learning_rate=0.5"), "learning_rate"),
+    (("--images", 32), "--images"),
+    (("--out", "elsewhere", "--stages-from", "data"), "data is no run folder"),
+])
+def test_stages_that_would_come_out_otherwise_are_not_taken_over(limner: Run, options: tuple[object, ...], words: str
+                                                                 ) -> None:
+    assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
+    assert limner("train", "gan-cls-debug", "data", "--out", "first", "--device", "cpu").status == 0
+    done = limner("train", "gan-cls-debug", "data", "--out", "second", "--stages-from", "first", *options)
+    assert done.status == 2
+    assert words in done.err
+    assert not Path("second").exists()

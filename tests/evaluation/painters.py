@@ -59,6 +59,7 @@ SYSTEM = System(
     name="by-heart", title="paints real pictures", config_type=HeartConfig, presets={"by-heart": HeartConfig},
     stage_names=lambda config: (), build_stage=lambda *parts: None,  # type: ignore[arg-type,return-value]
     build_painter=lambda *parts: None,  # type: ignore[arg-type,return-value]
+    stage_settings=lambda config, name: (config,),
     debug=lambda config: config,
 )
 

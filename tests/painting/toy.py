@@ -94,6 +94,7 @@ SYSTEM = System(
     stage_names=lambda config: ("toy",),
     build_stage=lambda *parts: None,  # type: ignore[arg-type,return-value]
     build_painter=ToyPainter,
+    stage_settings=lambda config, name: (config,),
     debug=lambda config: config,
     inputs={"spread": "factor of the noise"},
 )

@@ -171,6 +171,7 @@ def build_stage(name: str, config: ToyConfig, corpus: Corpus, components: Compon
 SYSTEM = System(
     name="toy", title="Stripes", config_type=ToyConfig, presets={"toy": ToyConfig},
     stage_names=lambda config: ("words", "painter"), build_stage=build_stage, build_painter=ToyPainter,
+    stage_settings=lambda config, name: (config,),
     debug=lambda config: config,
 )
 

@@ -17,6 +17,8 @@ examples:
   limner train gan-cls my-birds/ --out runs/birds --resume    go on after any interruption
   limner train gan-cls my-birds/ --out runs/small --images 200000 --batch-size 32
   limner train gan-cls my-birds/ --out runs/x --set FIELD=VALUE --dry-run
+  limner train gan-cls my-birds/ --out runs/y --set gan.variety_weight=2 --stages-from runs/birds
+                                                              the same text encoder, another gan
 
 Ctrl-C saves and ends; the same command with --resume goes on exactly where it stopped.
 --dry-run prints the configuration with all its fields as JSON: the names that --set takes,
@@ -36,6 +38,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list systems and presets and do nothing else")
     parser.add_argument("--out", type=Path, metavar="RUN", help="the run folder to write")
     parser.add_argument("--resume", action="store_true", help="go on with the training in the run folder")
+    parser.add_argument("--stages-from", type=Path, metavar="RUN",
+                        help="take over the first stages of another run that would be trained in the same way: same "
+                             "settings, data and seed, so that only what differs is trained")
     parser.add_argument("--images", type=int, metavar="N", help="images shown to each stage (default: as the preset)")
     parser.add_argument("--tick", type=int, metavar="N", help="images between two log lines, grids and checkpoints")
     parser.add_argument("--batch-size", type=int, metavar="N", help="batch size of every stage")
@@ -92,7 +97,14 @@ def run(arguments: argparse.Namespace) -> None:
                              skip_broken=arguments.skip_broken)
     for problem in corpus.skipped:
         say(f"left out: {problem}")
-    train(system, preset, config, corpus, arguments.out, settings, resume=arguments.resume)
+    finished: list[Path] = []
+    if arguments.stages_from is not None:
+        from limner.systems.reuse import finished_stages
+
+        finished = finished_stages(arguments.stages_from, system, config, corpus, seed=settings.seed,
+                                   images=settings.images)
+        say(f"taken over from {arguments.stages_from}: {', '.join(path.name.partition('-')[2] for path in finished)}")
+    train(system, preset, config, corpus, arguments.out, settings, resume=arguments.resume, finished=finished)
     print(arguments.out)
 
 

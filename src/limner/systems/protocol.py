@@ -30,6 +30,9 @@ class System:
     """(stage name, configuration, data, what earlier stages made, seed) -> a stage with fresh networks."""
     build_painter: Callable[[Any, Components], SystemPainter]
     """(configuration, components) -> a painter."""
+    stage_settings: Callable[[Any, str], tuple[Any, ...]]
+    """(configuration, stage name) -> the parts of the configuration that the stage is trained by; with those of the
+    stages before it they are all that it depends on."""
     debug: Callable[[Any], Any]
     """Configuration -> one of the same structure, so small that every stage trains in seconds."""
     painting_stage: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ class Trainable(Protocol):
 
 
 def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path, settings: RunSettings, *,
-          resume: bool = False, progress: bool = True) -> None:
+          resume: bool = False, finished: Sequence[Path] = (), progress: bool = True) -> None:
     """Trains all stages of a system and leaves its painter in ``run/painter``.
 
     Started by ``torchrun`` in several processes, they share each batch; all must see the run folder.
@@ -59,6 +59,7 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
         resume: go on with the training in ``run``, which must be the same (system, configuration, data, seed).
             The result is that of an uninterrupted run, bit for bit on the CPU. More ``images`` than before extend
             the last stage, and stages that have not ended.
+        finished: folders of the first stages, taken over from another run (``systems.reuse`` finds them).
         progress: show progress on stderr.
 
     Raises:
@@ -86,6 +87,10 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
                   description["tick"], interruption, reporter, log, system.painting_stage or names[-1],
                   system.build_stage, system.build_painter)
+        if first:
+            for index, path in enumerate(finished):
+                folder.take_over(index, names[index], path)
+        fabric.barrier()
         components = Components()
         for index, name in enumerate(names):
             path = folder.stage_path(index, name)

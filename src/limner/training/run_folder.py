@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,12 @@ class RunFolder:
         return dict(description)
 
     def _take_up(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        before = read_json(self.config_path)
-        if before.get("format") != FORMAT:
-            raise LimnerError(f"{self.root} has run format {before.get('format')!r}; this Limner writes {FORMAT}.")
+        before = read_description(self.root)
         now = json.loads(json.dumps(dict(description)))
         for field in _MUST_AGREE:
-            difference = _difference(before.get(field), now[field], field)
-            if difference:
-                raise LimnerError(f"{self.root} is another training: {difference}. Resume it with the same system, "
+            found = difference(before.get(field), now[field], field)
+            if found:
+                raise LimnerError(f"{self.root} is another training: {found}. Resume it with the same system, "
                                   "configuration, data and seed, or start a new run in another folder.")
         self.clear_leftovers()
         now |= {name: before[name] for name in ("images", "tick") if now[name] is None}
@@ -109,6 +108,13 @@ class RunFolder:
 
     def stage_path(self, index: int, name: str) -> Path:
         return self.root / "stages" / f"{index}-{name}"
+
+    def take_over(self, index: int, name: str, finished: Path) -> None:
+        """Copies a finished stage of another run, unless this run has that stage already."""
+        path = self.stage_path(index, name)
+        if not path.is_dir():
+            with written_atomically(path) as temporary:
+                shutil.copytree(finished, temporary)
 
     def checkpoint_path(self, name: str, images: int) -> Path:
         return self.root / "checkpoints" / f"{name}-{images}"
@@ -144,6 +150,16 @@ class RunFolder:
         return path
 
 
+def read_description(run: Path) -> dict[str, Any]:
+    """The config.json of a run. Raises LimnerError if there is none, or one of another format."""
+    if not (run / "config.json").is_file():
+        raise LimnerError(f"{run} is no run folder: it has no config.json.")
+    description = read_json(run / "config.json")
+    if not isinstance(description, dict) or description.get("format") != FORMAT or "data" not in description:
+        raise LimnerError(f"{run / 'config.json'} does not describe a run in the format of this Limner ({FORMAT}).")
+    return description
+
+
 def describe_run(system: str, preset: str, config: Mapping[str, Any], corpus: Corpus, *, seed: int, images: int | None,
                  tick: int | None, device: str, precision: str) -> dict[str, Any]:
     """The content of a run's config.json."""
@@ -177,11 +193,11 @@ def _is_leftover(path: Path) -> bool:
     return path.name.startswith(".") and path.suffix in (".partial", ".retired")
 
 
-def _difference(before: Any, now: Any, where: str) -> str | None:
+def difference(before: Any, now: Any, where: str) -> str | None:
     """The first place at which two JSON values differ, in words."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
-            found = _difference(before.get(key), now.get(key), f"{where}.{key}")
+            found = difference(before.get(key), now.get(key), f"{where}.{key}")
             if found:
                 return found
         return None

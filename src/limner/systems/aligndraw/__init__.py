@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.systems.aligndraw.config import AlignDrawConfig
@@ -31,6 +31,11 @@ def build_stage(name: str, config: AlignDrawConfig, corpus: Corpus, components: 
     raise LimnerError(f"alignDRAW has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
+def stage_settings(config: AlignDrawConfig, name: str) -> tuple[Any, ...]:
+    """The parts of the configuration that a stage is trained by."""
+    return {"drawing": (config.drawing, config.captions), "sharpening": (config.sharpening,)}[name]
+
+
 def build_painter(config: AlignDrawConfig, components: Components) -> AlignDrawPainter:
     """The painter of trained components."""
     from limner.systems.aligndraw.painter import AlignDrawPainter
@@ -46,6 +51,7 @@ SYSTEM = System(
     stage_names=stage_names,
     build_stage=build_stage,
     build_painter=build_painter,
+    stage_settings=stage_settings,
     debug=debug_form,
     painting_stage="drawing",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.systems.attngan.config import AttnGanConfig
@@ -35,6 +35,11 @@ def build_stage(name: str, config: AttnGanConfig, corpus: Corpus, components: Co
     raise LimnerError(f"AttnGAN has no stage {name!r}; it has {', '.join(_STAGES)}.")
 
 
+def stage_settings(config: AttnGanConfig, name: str) -> tuple[Any, ...]:
+    """The parts of the configuration that a stage is trained by."""
+    return {"damsm": (config.damsm,), "gan": (config.gan,)}[name]
+
+
 def build_painter(config: AttnGanConfig, components: Components) -> AttnGanPainter:
     """The painter of trained components."""
     from limner.systems.attngan.painter import AttnGanPainter
@@ -50,5 +55,6 @@ SYSTEM = System(
     stage_names=stage_names,
     build_stage=build_stage,
     build_painter=build_painter,
+    stage_settings=stage_settings,
     debug=debug_form,
 )

@@ -89,9 +89,8 @@ class GanConfig:
         for name in ("matching_weight", "variety_weight", "variety_goal"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        if not 0 <= self.wrong_captions < self.batch_size:
-            raise LimnerError(f"wrong_captions must be at least 0 and less than batch_size, got {self.wrong_captions} "
-                              f"and {self.batch_size}.")
+        if self.wrong_captions < 0:
+            raise LimnerError(f"wrong_captions must be at least 0, got {self.wrong_captions}.")
         if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and not self.wrong_captions):
             raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 without wrong_captions, "
                               f"got {self.close_wrong_share}.")

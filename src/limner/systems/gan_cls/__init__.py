@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.systems.blending import BLEND_INPUTS
@@ -43,6 +43,11 @@ def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Com
     raise LimnerError(f"GAN-CLS has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
+def stage_settings(config: GanClsConfig, name: str) -> tuple[Any, ...]:
+    """The parts of the configuration that a stage is trained by."""
+    return {"text-encoder": (config.matching,), "gan": (config.gan,), "style-encoder": (config.style,)}[name]
+
+
 def build_painter(config: GanClsConfig, components: Components) -> GanClsPainter:
     """The painter of trained components."""
     from limner.systems.gan_cls.painter import GanClsPainter
@@ -58,6 +63,7 @@ SYSTEM = System(
     stage_names=stage_names,
     build_stage=build_stage,
     build_painter=build_painter,
+    stage_settings=stage_settings,
     debug=debug_form,
     painting_stage="gan",
     inputs={

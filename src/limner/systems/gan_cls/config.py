@@ -126,10 +126,10 @@ class ImprovedGan:
     """Mirror pictures at random (not where captions speak of left and right)."""
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "noise_size", "condition_size", "generator_width", "discriminator_width")
-        if not 1 <= self.wrong_captions < self.batch_size:
-            raise LimnerError(f"a wrong pair takes its caption from another row: wrong_captions must be at least 1 and "
-                              f"less than batch_size, got {self.wrong_captions} and {self.batch_size}.")
+        _check_sizes(self, "noise_size", "condition_size", "generator_width", "discriminator_width", "wrong_captions")
+        if self.batch_size < 2:
+            raise LimnerError(f"a wrong pair takes its caption from another row: batch_size must be at least 2, "
+                              f"got {self.batch_size}.")
         if self.recombined_share == 1:
             raise LimnerError("recombined_share must be below 1: the discriminator learns from the other captions.")
         _check_learning_rates(self, "generator_rate", "discriminator_rate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
@@ -35,6 +35,12 @@ def build_stage(name: str, config: StackGanConfig, corpus: Corpus, components: C
     raise LimnerError(f"StackGAN has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
+def stage_settings(config: StackGanConfig, name: str) -> tuple[Any, ...]:
+    """The parts of the configuration that a stage is trained by."""
+    return {"text-encoder": (config.text,), "sketch": (config.networks, config.sketch),
+            "refinement": (config.networks, config.refinement)}[name]
+
+
 def build_painter(config: StackGanConfig, components: Components) -> StackGanPainter:
     """The painter of trained components."""
     from limner.systems.stackgan.painter import StackGanPainter
@@ -50,6 +56,7 @@ SYSTEM = System(
     stage_names=stage_names,
     build_stage=build_stage,
     build_painter=build_painter,
+    stage_settings=stage_settings,
     debug=debug_form,
     inputs={
         **BLEND_INPUTS,

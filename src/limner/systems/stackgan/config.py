@@ -160,9 +160,8 @@ class GanTraining:
                               f"got {self.batch_size}.")
         if self.wrong_captions and self.wrong != "caption":
             raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")
-        if not 0 <= self.wrong_captions < self.batch_size:
-            raise LimnerError(f"wrong_captions must be at least 0 and less than batch_size, got {self.wrong_captions} "
-                              f"and {self.batch_size}.")
+        if self.wrong_captions < 0:
+            raise LimnerError(f"wrong_captions must be at least 0, got {self.wrong_captions}.")
         if self.close_wrong_share and not self.wrong_captions:
             raise LimnerError("close_wrong_share is a share of wrong_captions: set that to 1 at least.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
