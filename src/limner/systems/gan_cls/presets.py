@@ -79,7 +79,7 @@ def faces_gan_cls() -> GanClsConfig:
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
                                 batch_size=64, image=ImageEncoderConfig(width=24)),
-        gan=ImprovedGan(schedule=Schedule(images=500_000, tick=10_000, average_half_life=10_000), generator_width=12,
+        gan=ImprovedGan(schedule=Schedule(images=400_000, tick=10_000, average_half_life=10_000), generator_width=12,
                         discriminator_width=24, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
                         wrong_captions=4),
     )
