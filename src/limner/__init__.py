@@ -1,9 +1,9 @@
 """Limner paints images from words.
 
     import limner
-    painter = limner.load("shapes-gan-cls")
-    painting = painter("a small red ring at the top left", seed=7)
-    painting.image.save("ring.png")
+    painter = limner.load("faces-gan-cls")
+    painting = painter("a person with a pink afro, glasses and a smile, in a yellow hoodie", seed=7)
+    painting.image.save("face.png")
 
 Importing this package costs nothing: torch is loaded with the first painter.
 """

@@ -15,7 +15,7 @@ from limner.files import read_json, sha256
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 """Where the painters that come with the package lie."""
 
-DEFAULT = "shapes-gan-cls"
+DEFAULT = "faces-gan-cls"
 """The painter that paints when none is named."""
 
 

@@ -37,7 +37,7 @@ class Painter:
 
     Picture ``index`` of ``seed`` has the same pixels alone, in any company and after a reload (on one kind of device).
 
-        painter = limner.load("shapes-gan-cls")
+        painter = limner.load("faces-gan-cls")
         painting = painter("a small red ring", seed=7)
     """
 
