@@ -19,13 +19,13 @@ def test_doubling_and_convolution_in_one() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("side", [4, 8])
+@pytest.mark.parametrize("side", [4, 8, 16])
 @pytest.mark.parametrize("bias", [True, False])
 def test_doubling_for_painting(side: int, bias: bool) -> None:
     layer = nn.Conv2d(3, 6, 3, padding=1, bias=bias).double().requires_grad_(False)
     x = torch.randn(2, 3, side, side + 1, dtype=torch.float64)
     painting = doubling_for_painting(layer, side=side)
-    assert isinstance(painting, SmallDoubling) == (side == 4)
+    assert isinstance(painting, SmallDoubling) == (side < 16)
     result = painting(x)
     torch.testing.assert_close(result, layer(functional.interpolate(x, scale_factor=2)))
-    assert result.is_contiguous(memory_format=torch.channels_last) or side == 8
+    assert result.is_contiguous(memory_format=torch.channels_last) or side == 16

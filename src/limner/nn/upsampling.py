@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SMALL_SIDE = 4
+_SMALL_SIDE = 8
+_SUMS = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
 
 # Row p of the doubled map adds these rows of the 3x3 kernel for every row of the map that it touches.
 _SPREAD = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -35,10 +36,12 @@ def doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class SmallDoubling(nn.Module):
-    """``doubled`` with fixed weights for small maps, as four matrix products, one for each pixel of a doubled place.
+    """``doubled`` with fixed weights for small maps, as nine matrix products over the channels.
 
-    On a 4x4 map nearly all time of a convolution goes into bringing its many weights into the order it wants, call by
-    call. These are in their order already.
+    Along an axis, the two pixels of a place x with neighbours l and r are k0 l + (k1 + k2) x and (k0 + k1) x + k2 r:
+    the sums of m0 = k0 (l - x), m1 = (k0 + k1 + k2) x and m2 = k2 (r - x), three products for two pixels, nine for
+    four over both axes, where the transposed convolution has sixteen. And on a small map most time of a convolution
+    goes into bringing its many weights into the order it wants, call by call; these are in their order already.
     """
 
     weight: Tensor
@@ -47,25 +50,30 @@ class SmallDoubling(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """``weight``: (out, in, 3, 3), of the convolution that follows the doubling. ``bias``: (out,)."""
         super().__init__()
-        kernel = doubling_kernel(weight)  # (in, out, 4, 4): rows 3, 1 touch a pixel of phase 0, rows 2, 0 of phase 1
-        rows = torch.tensor([[3, 1], [2, 0]])
-        phases = [kernel[:, :, down][:, :, :, right] for down in rows for right in rows]  # each (in, out, 2, 2)
-        self.register_buffer("weight", torch.stack([phase.permute(2, 3, 0, 1).flatten(0, 2) for phase in phases]))
+        sums = _SUMS.to(weight)
+        products = torch.einsum("ai,bj,ocij->baco", sums, sums, weight).flatten(0, 1)  # columns first
+        self.register_buffer("weight", products.contiguous())
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, 2H, 2W), channels-last."""
         rows, _, height, width = x.shape
-        places = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-        near = torch.stack([  # what each of the four pixels sees: (4, B, H, W, 2 * 2 * in)
-            torch.cat([places[:, down + i:down + i + height, right + j:right + j + width]
-                       for i in range(2) for j in range(2)], dim=3)
-            for down in range(2) for right in range(2)])
-        pixels = torch.bmm(near.flatten(1, 3), self.weight)
+        places = _with_differences(_with_differences(x.permute(0, 2, 3, 1), axis=1), axis=3)  # (3, 3, B, H, W, in)
+        products = torch.bmm(places.flatten(0, 1).flatten(1, 3), self.weight).unflatten(0, (3, 3))
+        pixels = products[:2] + products[1:]
+        pixels = pixels[:, :2] + pixels[:, 1:]
         if self.bias is not None:
             pixels = pixels + self.bias
-        pixels = pixels.unflatten(1, (rows, height, width)).unflatten(0, (2, 2))  # (2, 2, B, H, W, out)
-        return pixels.permute(2, 3, 0, 4, 1, 5).reshape(rows, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+        pixels = pixels.unflatten(2, (rows, height, width))  # (2, 2, B, H, W, out): columns first
+        return pixels.permute(2, 3, 1, 4, 0, 5).reshape(rows, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+def _with_differences(x: Tensor, *, axis: int) -> Tensor:
+    """The neighbour before along an axis minus x, x, the neighbour behind minus x; beyond the edge is 0."""
+    edge = torch.zeros_like(x.narrow(axis, 0, 1))
+    framed = torch.cat([edge, x, edge], axis)
+    count = x.shape[axis]
+    return torch.stack([framed.narrow(axis, 0, count) - x, x, framed.narrow(axis, 2, count) - x])
 
 
 def doubling_for_painting(layer: nn.Module, *, side: int) -> nn.Module:

@@ -209,11 +209,11 @@ def prepare_for_painting(generator: Generator) -> Generator:
     """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
     the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
     channels_last(fold_batch_norms(generator.eval().requires_grad_(False)))
-    first = next(block for block in generator.modules() if isinstance(block, UpBlock))  # the only one of the first side
-    for block in generator.modules():
-        if isinstance(block, UpBlock):
-            side = FIRST_SIDE if block is first else 2 * FIRST_SIDE
-            block.layer = doubling_for_painting(block.layer.convolution, side=side)  # type: ignore[assignment]
+    blocks = [*generator.first.ups, *(stage.up for stage in generator.refining)]  # each reads twice the side before
+    for place, block in enumerate(blocks):
+        assert isinstance(block, UpBlock)
+        block.layer = doubling_for_painting(block.layer.convolution,  # type: ignore[assignment]
+                                            side=FIRST_SIDE << place)
     return generator
 
 
