@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -323,7 +322,9 @@ def main() -> None:
         (call,) = training_calls(config, arguments.peak_of).values()
         call()
         call()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        # of this program alone: ru_maxrss would also count the process that started it, before it became this one
+        status = Path("/proc/self/status").read_text().splitlines()
+        print(next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:")))
         return
     makers = {"training": lambda: training_calls(config), "painting": lambda: painting_calls(config),
               "damsm": lambda: damsm_calls(config.damsm)}
