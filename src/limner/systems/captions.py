@@ -15,7 +15,6 @@ from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
 from limner.matching.stage import encode_captions, load_image_encoder, load_text_encoder
 from limner.randomness import normal, stream
-from limner.text.exchange import recombined_captions
 from limner.text.overlap import WordOverlap
 from limner.text.tokenisers import Tokeniser
 from limner.training.stage import Components, Samples, StepContext
@@ -34,12 +33,11 @@ Encode = Callable[[Sequence[str]], Tensor]
 """Captions to embeddings: float32 (N, D) on the CPU."""
 
 
-def matched_captions(config: MatchingConfig, corpus: Corpus, components: Components, *, recombine: bool = False
-                     ) -> Captions:
+def matched_captions(config: MatchingConfig, corpus: Corpus, components: Components) -> Captions:
     """Captions that the text encoder of a matching stage embeds; its image encoder is the judge."""
     encoder, tokeniser = load_text_encoder(config, components)
     return Captions(corpus, lambda captions: encode_captions(encoder, tokeniser.encode(captions)),
-                    judge=load_image_encoder(config, components), judge_size=config.image_size, recombine=recombine)
+                    judge=load_image_encoder(config, components), judge_size=config.image_size)
 
 
 def held_out_pictures(corpus: Corpus) -> PictureSet:
@@ -61,10 +59,9 @@ def unread(tokeniser: Tokeniser, reads: str, caption: str) -> list[str]:
 class Captions:
     """Embeddings of all training captions, and a fixed choice of held-out ones."""
 
-    def __init__(self, corpus: Corpus, encode: Encode, *, judge: nn.Module | None = None, judge_size: int = 64,
-                 recombine: bool = False) -> None:
-        """``judge`` reads pictures of side ``judge_size`` into the space of the embeddings; ``agreement`` needs it.
-        ``recombine``: make the captions of ``recombined``."""
+    def __init__(self, corpus: Corpus, encode: Encode, *, judge: nn.Module | None = None, judge_size: int = 64
+                 ) -> None:
+        """``judge`` reads pictures of side ``judge_size`` into the space of the embeddings; ``agreement`` needs it."""
         self.pictures: PictureSet = corpus.split("train")
         held_out = held_out_pictures(corpus)
         self.judge = judge
@@ -73,8 +70,6 @@ class Captions:
         """float32 (captions, D) on the CPU."""
         if not torch.isfinite(self.embeddings).all():
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
-        new = recombined_captions(self.pictures.captions, seed=0) if recombine else []
-        self._recombined = encode(new).clone() if new else self.embeddings
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
         counts = np.diff(self.pictures.caption_ranges, axis=1)[:, 0]
         self._overlap = WordOverlap(self.pictures.captions, torch.from_numpy(np.repeat(kinds, counts)))
@@ -112,10 +107,6 @@ class Captions:
         """The embedding of the closest of the captions that uniform numbers (P,) choose, and whether there is one."""
         chosen, differs = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
         return self.embeddings[chosen].to(kinds.device), differs.to(kinds.device)
-
-    def recombined(self, captions: Tensor, device: torch.device) -> Tensor:
-        """Caption numbers (B, K) to the mean embedding of each row's captions (B, D), each with a word exchanged."""
-        return self._recombined[captions.cpu()].mean(1).to(device)
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""

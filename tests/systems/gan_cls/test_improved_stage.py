@@ -36,8 +36,7 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
     {}, {"encoder_maps": False}, {"close_wrong_share": 0.5}, {"augment": "color"},
     {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
     {"close_wrong_share": 1.0, "variety_weight": 1.0, "augment": "color,translation,cutout"},
-    {"wrong_captions": 3, "close_wrong_share": 0.5}, {"recombined_share": 0.5}, {"recombined_share": 0.9,
-                                                                                "variety_weight": 1.0},
+    {"wrong_captions": 3, "close_wrong_share": 0.5},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -74,10 +73,8 @@ def test_rows_of_one_class_are_no_wrong_pairs(components: Components) -> None:
 
 def test_variety_paints_every_caption_twice(components: Components) -> None:
     stage = _stage(components, variety_weight=1.0)
-    batch, text = _batch_and_text(stage)
-    told, shown = stage._told(batch, text)
-    assert small.equal(told, text[:4].repeat(2, 1))
-    assert shown.all()
+    _, text = _batch_and_text(stage)
+    assert small.equal(stage._told(text), text[:4].repeat(2, 1))
     assert 0 < small.step(stage, small.context())["variety"] <= stage.gan.variety_goal
 
 
@@ -119,25 +116,6 @@ def test_every_wrong_caption_of_a_picture_is_another(components: Components) -> 
     first, second = _wrong(stage, batch, text)[0].chunk(2)
     assert small.equal(first, text.roll(-1, 0))
     assert small.equal(second, text.roll(-2, 0))
-
-
-@pytest.mark.parametrize("variety_weight", [0.0, 1.0])
-def test_the_discriminator_does_not_learn_from_recombined_captions(components: Components, variety_weight: float,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = _stage(components, recombined_share=0.5, variety_weight=variety_weight)
-    batch, text = _batch_and_text(stage)
-    told, shown = stage._told(batch, text)
-    plain = 2 if variety_weight else 4
-    copies = 2 if variety_weight else 1
-    assert shown.tolist() == ([True] * plain + [False] * plain) * copies
-    assert small.equal(told[shown], text[:plain].repeat(copies, 1))
-    assert not all((row == text).all(1).any() for row in told[~shown])
-    monkeypatch.setattr(stage.captions, "_recombined", stage.captions._recombined + 1)
-    scores = small.step(stage, small.context())
-    other = _stage(components, recombined_share=0.5, variety_weight=variety_weight)
-    unmoved = small.step(other, small.context())
-    assert scores["discriminator"] == unmoved["discriminator"]
-    assert scores["generator"] != unmoved["generator"]
 
 
 def _batch_and_text(stage: ImprovedGanStage) -> tuple[Batch, torch.Tensor]:

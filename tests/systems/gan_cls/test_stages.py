@@ -161,7 +161,6 @@ def test_the_style_encoder_learns_the_noise_and_leaves_the_generator_alone() -> 
     ("improved", {"augment": "rotation"}, "got rotation"),
     ("improved", {"scale_size": 60}, "scale_size must be 0"),
     ("improved", {"wrong_captions": 0}, "wrong_captions must be at least 1"),
-    ("improved", {"recombined_share": 1.0}, "recombined_share must be below 1"),
     ("improved", {"close_wrong_share": -1.0}, "close_wrong_share must be between 0 and 1"),
     ("improved", {"generator_rate": 0.0}, "generator_rate must be between"),
     ("improved", {"variety_weight": 1.0, "batch_size": 7}, "batch_size must be even"),

@@ -98,9 +98,6 @@ class ImprovedGan:
     right one, so that the discriminator must look at everything a caption says; the others take the neighbour's."""
     wrong_captions: int = 1
     """Wrong captions that every real picture is judged with in a step. The picture is looked at once all the same."""
-    recombined_share: float = 0.0
-    """Share of the painted captions that no training picture has: a word of a training caption exchanged for another
-    that is used alike. So the generator practises new combinations (compare GAN-INT, which paints between captions)."""
     encoder_maps: bool = True
     """The discriminator also sees the feature maps of the image encoder that the text encoder was trained with, frozen
     (small-cnn only)."""
@@ -130,13 +127,11 @@ class ImprovedGan:
         if self.batch_size < 2:
             raise LimnerError(f"a wrong pair takes its caption from another row: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
-        if self.recombined_share == 1:
-            raise LimnerError("recombined_share must be below 1: the discriminator learns from the other captions.")
         _check_learning_rates(self, "generator_rate", "discriminator_rate")
         if self.image_size < 16 or self.image_size & (self.image_size - 1):
             raise LimnerError(f"image_size must be a power of two from 16 up, got {self.image_size}.")
         _check_crop(self.scale_size, self.image_size)
-        for name in ("wrong_weight", "close_wrong_share", "recombined_share", "decay_from"):
+        for name in ("wrong_weight", "close_wrong_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.variety_weight and self.batch_size % 2:

@@ -24,18 +24,14 @@ from limner.vision.encoders import SmallImageEncoder
 
 class ImprovedGanStage:
     """GAN-CLS with hinge loss. The discriminator looks at real and painted pictures in one pass; the wrong pair is the
-    real picture's features, already there, judged with other captions.
-
-    The generator may also paint captions that no picture has. The discriminator judges them, but does not learn from
-    them: it would learn that such a caption is never real.
-    """
+    real picture's features, already there, judged with other captions."""
 
     averaged = ("generator",)
 
     def __init__(self, config: GanClsConfig, gan: ImprovedGan, corpus: Corpus, components: Components,
                  seed: int) -> None:
         self.gan = gan
-        self.captions = matched_captions(config.matching, corpus, components, recombine=gan.recombined_share > 0)
+        self.captions = matched_captions(config.matching, corpus, components)
         self.generator = build_generator(config)
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
@@ -64,11 +60,11 @@ class ImprovedGanStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
         text = self.captions.of(batch.captions, context.device)
-        told, shown = self._told(batch, text)
+        told = self._told(text)
         noise = context.normal("generator", len(text), self.gan.noise_size)
         with context.autocast():
             painted = self.generator(noise, told)
-        parts = self._train_discriminator(batch, text, painted.detach()[shown], told[shown], context)
+        parts = self._train_discriminator(batch, text, painted.detach(), told, context)
         parts |= self._train_generator(painted, noise, told, context)
         return {name: value.detach() for name, value in parts.items()}
 
@@ -80,7 +76,7 @@ class ImprovedGanStage:
             close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
         with context.autocast():
             features = self._look(torch.cat([real, painted]), "look", context)
-            of_real, of_painted = features.split([len(real), len(painted)])
+            of_real, of_painted = features.chunk(2)
             right = self.discriminator.judge(of_real, text)
             wrong = self.discriminator.judge(of_real.repeat(self.gan.wrong_captions, 1, 1, 1), other)
             fake = self.discriminator.judge(of_painted, told)
@@ -109,16 +105,9 @@ class ImprovedGanStage:
         context.update(self.optimisers["generator"], loss)
         return parts | {"generator": loss}
 
-    def _told(self, batch: Batch, text: Tensor) -> tuple[Tensor, Tensor]:
-        """The captions to paint (B, D): those of the batch, or half of them twice where noise must bring variety, the
-        last ones recombined; and bool (B,): which of them the discriminator learns from."""
-        copies = 2 if self.gan.variety_weight else 1
-        captions = batch.captions.chunk(copies)[0]
-        plain = len(captions) - int(self.gan.recombined_share * len(captions))
-        told = text[:plain]
-        if plain < len(captions):
-            told = torch.cat([told, self.captions.recombined(captions[plain:], text.device)])
-        return told.repeat(copies, 1), (torch.arange(len(captions), device=text.device) < plain).repeat(copies)
+    def _told(self, text: Tensor) -> Tensor:
+        """The captions to paint: those of the batch, or half of them twice where noise must bring variety."""
+        return text.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else text
 
     def _look(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         """What the discriminator sees in pictures, augmented where the configuration says so."""

@@ -69,8 +69,8 @@ def shapes_gan_cls() -> GanClsConfig:
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
                                 image=ImageEncoderConfig(width=32)),
-        gan=ImprovedGan(schedule=Schedule(images=500_000, tick=20_000, average_half_life=20_000), variety_weight=5.0,
-                        variety_goal=0.25, close_wrong_share=0.75, wrong_captions=4, recombined_share=0.5),
+        gan=ImprovedGan(schedule=Schedule(images=600_000, tick=20_000, average_half_life=10_000), variety_weight=5.0,
+                        variety_goal=0.25, close_wrong_share=0.75),
     )
 
 
