@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tests.systems.gan_cls.small import corpus
 
 from limner.config import to_json
@@ -14,7 +15,9 @@ from limner.systems.aligndraw.presets import PRESETS as ALIGNDRAW
 from limner.systems.gan_cls.presets import gan_cls_debug
 from limner.systems.reuse import finished_stages
 from limner.systems.stackgan.presets import stackgan_debug
+from limner.training.bundle_folder import BundleFolder, write_bundle
 from limner.training.run_folder import describe_run
+from limner.training.stage import Components
 
 
 def _run(folder: Path, *, finished: bool = True) -> Path:
@@ -23,7 +26,8 @@ def _run(folder: Path, *, finished: bool = True) -> Path:
         "gan-cls", "gan-cls-debug", to_json(gan_cls_debug()), corpus(), seed=0, images=None, tick=None, device="cpu",
         precision="32"))
     if finished:
-        write_json(folder / "stages" / "0-text-encoder" / "config.json", {})
+        write_bundle(folder / "stages" / "0-text-encoder",
+                     BundleFolder("gan-cls", {}, Components({"text_encoder": {"weight": torch.ones(2)}})))
     return folder
 
 
@@ -51,7 +55,16 @@ def test_a_stage_that_is_not_finished_is_not_taken_over(tmp_path: Path) -> None:
                         images=None)
 
 
-def test_a_foreign_config_is_refused(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"format": 99})
+def test_a_damaged_stage_is_refused_before_there_is_a_new_run(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    damaged = run / "stages" / "0-text-encoder" / "text_encoder.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:9])
+    with pytest.raises(LimnerError, match=r"text_encoder\.safetensors"):
+        finished_stages(run, get_system("gan-cls"), gan_cls_debug(), corpus(), seed=0, images=None)
+
+
+@pytest.mark.parametrize("content", [{"format": 99}, {"format": 1, "system": "gan-cls", "data": {}}, ["no", "run"]])
+def test_a_foreign_config_is_refused(tmp_path: Path, content: object) -> None:
+    write_json(tmp_path / "config.json", content)
     with pytest.raises(LimnerError, match="does not describe a run"):
         finished_stages(tmp_path, get_system("gan-cls"), gan_cls_debug(), corpus(), seed=0, images=None)

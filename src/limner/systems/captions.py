@@ -18,13 +18,11 @@ from limner.randomness import normal, stream
 from limner.text.overlap import WordOverlap
 from limner.text.tokenisers import Tokeniser
 from limner.training.stage import Components, Samples, StepContext
-from limner.vision.encoders import resized
+from limner.vision.encoders import SmallImageEncoder, resized
 
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
-
-WRONG_POOL = 512
-"""How many captions the closest wrong one is chosen from."""
+_WRONG_POOL = 512
 
 Paint = Callable[[Tensor, Tensor], Tensor]
 """Noise (B, nz) and embeddings (B, D) to pictures (B, 3, S, S) in -1..1."""
@@ -78,6 +76,21 @@ class Captions:
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
 
+    @property
+    def lent_channels(self) -> tuple[int, ...]:
+        """Channels of the maps of ``lent``."""
+        return self._lender().map_channels[1:]
+
+    def lent(self, images: Tensor) -> list[Tensor]:
+        """What the judge, a small-cnn, sees in pictures (B, 3, S, S) in -1..1: its feature maps from a quarter of its
+        side down to 4. It stays frozen; gradients reach the pictures."""
+        encoder = self._lender().to(images.device)
+        return encoder.maps(resized(images, encoder.image_size))[1:]
+
+    def _lender(self) -> SmallImageEncoder:
+        assert isinstance(self.judge, SmallImageEncoder)
+        return self.judge
+
     def wrong(self, text: Tensor, captions: Tensor, kinds: Tensor, context: StepContext, *, close_share: float,
               count: int = 1) -> tuple[Tensor, Tensor]:
         """Captions that are not the rows' own: those of other rows, and close ones.
@@ -85,7 +98,7 @@ class Captions:
         Args:
             text: (B, D): the rows' embeddings. ``captions``: int64 (B,): which training captions these are.
             kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
-            close_share: share of rows that get, of ``WRONG_POOL`` training captions of other kinds, the one that shares
+            close_share: share of rows that get, of 512 training captions of other kinds, the one that shares
                 most of its words with the row's own; the others get the caption of a row after theirs.
             count: wrong captions for every row, each drawn anew.
 
@@ -96,7 +109,7 @@ class Captions:
         for number in range(count):
             other, differs = text.roll(-1 - number, 0), kinds != kinds.roll(-1 - number, 0)
             if close_share:
-                close, found = self._close(captions, kinds, context.uniform(f"pool/{number}", WRONG_POOL))
+                close, found = self._close(captions, kinds, context.uniform(f"pool/{number}", _WRONG_POOL))
                 chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found
                 other, differs = torch.where(chosen[:, None], close, other), differs | chosen
             others.append(other)

@@ -10,6 +10,7 @@ from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.systems import get_system
 from limner.systems.protocol import System
+from limner.training.bundle_folder import read_bundle
 from limner.training.run_folder import RunFolder, data_key, difference, read_description
 
 
@@ -19,7 +20,7 @@ def finished_stages(run: Path, system: System, config: Any, corpus: Corpus, *, s
     be a run of another system. The stage that paints, and those behind it, are never among them.
 
     Raises:
-        LimnerError: ``run`` is no run, or has no such stage; says what differs.
+        LimnerError: ``run`` is no run, or has no such stage; says what differs. Or such a stage is damaged.
     """
     before = read_description(run)
     other = get_system(before["system"])
@@ -46,6 +47,7 @@ def finished_stages(run: Path, system: System, config: Any, corpus: Corpus, *, s
             if not found:
                 raise _nothing(run, reason)
             break
+        read_bundle(path)  # a damaged one shall fail here, before there is a new run
         found.append(path)
     if not found:
         raise _nothing(run, f"{system.name} has no stage before the one that paints")

@@ -39,6 +39,7 @@ _LOCK = ".lock"
 _OF_A_FALSE_START = (_LOCK, "config.json", "samples")
 """A training that ended before its first tick leaves no more than this; it may simply be started again."""
 _MUST_AGREE = ("system", "config", "data", "seed")
+_DESCRIBES = {*_MUST_AGREE, "images", "tick"}
 
 
 class RunFolder:
@@ -155,7 +156,7 @@ def read_description(run: Path) -> dict[str, Any]:
     if not (run / "config.json").is_file():
         raise LimnerError(f"{run} is no run folder: it has no config.json.")
     description = read_json(run / "config.json")
-    if not isinstance(description, dict) or description.get("format") != FORMAT or "data" not in description:
+    if not isinstance(description, dict) or description.get("format") != FORMAT or not set(description) >= _DESCRIBES:
         raise LimnerError(f"{run / 'config.json'} does not describe a run in the format of this Limner ({FORMAT}).")
     return description
 

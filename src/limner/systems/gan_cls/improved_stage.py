@@ -19,7 +19,6 @@ from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
-from limner.vision.encoders import SmallImageEncoder
 
 
 class ImprovedGanStage:
@@ -36,7 +35,7 @@ class ImprovedGanStage:
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
             width=gan.discriminator_width, image_size=gan.image_size,
-            lent=self._encoder().map_channels[1:] if gan.encoder_maps else (),
+            lent=self.captions.lent_channels if gan.encoder_maps else (),
         )
         for network in (self.generator, self.discriminator):
             network.whitened.fit(self.captions.embeddings)  # type: ignore[union-attr]
@@ -113,13 +112,7 @@ class ImprovedGanStage:
         """What the discriminator sees in pictures, augmented where the configuration says so."""
         if self.gan.augment:
             images = augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
-        lent = self._encoder().to(images.device).maps(images)[1:] if self.gan.encoder_maps else ()
-        return self.discriminator.look(images, lent)
-
-    def _encoder(self) -> SmallImageEncoder:
-        """The frozen image encoder of the text encoder's stage."""
-        assert isinstance(self.captions.judge, SmallImageEncoder)
-        return self.captions.judge
+        return self.discriminator.look(images, self.captions.lent(images) if self.gan.encoder_maps else ())
 
     def _set_learning_rates(self, context: StepContext) -> None:
         start = self.gan.decay_from

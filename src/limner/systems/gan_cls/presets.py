@@ -75,7 +75,8 @@ def shapes_gan_cls() -> GanClsConfig:
 
 
 def faces_gan_cls() -> GanClsConfig:
-    """Drawn faces (examples/faces): as shapes-gan-cls, with networks of three quarters of its width."""
+    """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with networks of three quarters of its
+    width and four wrong captions for every picture."""
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
                                 batch_size=64, image=ImageEncoderConfig(width=24)),

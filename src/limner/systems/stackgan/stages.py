@@ -29,7 +29,6 @@ from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
-from limner.vision.encoders import SmallImageEncoder, resized
 
 
 class Painted(NamedTuple):
@@ -62,7 +61,7 @@ class StackGanStage:
         self.sketch = build_sketch_generator(config)
         self.refinement = build_refinement_generator(config) if stage == "refinement" else None
         self.generator: nn.Module = self.refinement or self.sketch
-        lent = self._encoder().map_channels[1:] if config.networks.encoder_maps else ()
+        lent = self.captions.lent_channels if config.networks.encoder_maps else ()
         self.discriminator = build_discriminator(config, stage, lent=lent)
         self.averaged: tuple[str, ...] = (stage,)
         self.modules: dict[str, nn.Module] = {stage: self.generator, "discriminator": self.discriminator}
@@ -190,15 +189,7 @@ class StackGanStage:
         return dict(zip(images, seen.split([len(each) for each in images.values()]), strict=True))
 
     def _looked(self, images: Tensor) -> Tensor:
-        if not self.config.networks.encoder_maps:
-            return self.discriminator.look(images)
-        encoder = self._encoder().to(images.device)
-        return self.discriminator.look(images, encoder.maps(resized(images, encoder.image_size))[1:])
-
-    def _encoder(self) -> SmallImageEncoder:
-        """The frozen image encoder of the text encoder's stage."""
-        assert isinstance(self.captions.judge, SmallImageEncoder)
-        return self.captions.judge
+        return self.discriminator.look(images, self.captions.lent(images) if self.config.networks.encoder_maps else ())
 
     def _judged(self, features: Tensor, told: Tensor) -> Logits:
         return Logits(self.discriminator.judge(features, told), self.discriminator.judge_alone(features))
