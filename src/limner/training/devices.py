@@ -71,7 +71,8 @@ def _processor_is_fast_in_bf16() -> bool:
 def is_fast_in_bf16(information: str) -> bool:
     """Whether the first processor of a /proc/cpuinfo has AMX, or AVX512-BF16 and is AMD's.
 
-    With Intel's AVX512-BF16 alone a training step of GAN-CLS took 1.25 times as long as in float32 (docs/benchmarks.md).
+    With Intel's AVX512-BF16 alone a training step of GAN-CLS took 1.25 times as long as in float32; see
+    docs/benchmarks.md.
     """
     facts = dict(_fact(line) for line in reversed(information.splitlines()))
     flags = facts.get("flags", "").split()
