@@ -80,6 +80,7 @@ def test_the_record_repeats_itself_and_is_plain(corpus: Corpus, oracle: Oracle, 
     assert record == json.loads(json.dumps(evaluate(bench(painter, 50, 3), BOTH).to_json()))
     assert record["judges"]["oracle"]["hash"] == oracle.hash
     assert (record["samples"], record["seed"], record["asked"]) == (50, 3, list(BOTH))
+    assert record["captions"] == "first"
     found = record["metrics"]
     assert (found["faithfulness"]["protocol"], found["faithfulness"]["samples"]) == ("faithfulness-1", 50)
     assert found["diversity"]["protocol"] == "diversity-1"
@@ -100,6 +101,25 @@ def test_what_is_asked_for_is_measured_or_refused(corpus: Corpus, bench: MakeBen
     with pytest.raises(LimnerError, match=r"faithfulness cannot be measured here: .* no attributes to judge"):
         evaluate(Bench(painter, without), ["faithfulness"])
     assert by_heart.told == []  # refused before anything was painted
+
+
+def test_any_caption_may_stand_for_its_picture(corpus: Corpus) -> None:
+    few = PictureSet.from_arrays(corpus.split("test").pixels(16)[:40], [
+        Record(f"{number}.png", (f"first {number}", f"second {number}", f"third {number}"), label=number,
+               attributes={"kind": str(number % 2)}) for number in range(40)], name="test")
+    data = Corpus({"test": few})
+    painter, _ = tiny_painter(few, 16)
+    painted = Bench(painter, data, which="any").captions
+    assert painted == Bench(painter, data, which="any").captions != Bench(painter, data, which="any", seed=1).captions
+    assert [caption.split()[1] for caption in painted] == [str(number) for number in range(40)]
+    assert {caption.split()[0] for caption in painted} == {"first", "second", "third"}
+    assert Bench(painter, data).captions == [f"first {number}" for number in range(40)]
+    assert few.captions_of(0) == ["first 0", "second 0", "third 0"]  # the data itself is as it was
+    with pytest.raises(LimnerError, match="first captions only"):
+        evaluate(Bench(painter, data, which="any"), ["faithfulness"])
+    moved = few.with_first_captions([2] * 40)
+    assert moved.captions_of(1) == ["third 1", "first 1", "second 1"]
+    assert moved.pixels(16) is few.pixels(16)
 
 
 def test_every_metric_of_the_table_is_there() -> None:

@@ -19,6 +19,7 @@ examples:
   limner evaluate runs/birds --data my-birds/ --judge runs/birds-seed-1 --html birds.html
   limner evaluate runs/birds --data my-birds/ --inception pt_inception-2015-12-05-6726825d.pth
   limner evaluate runs/birds --data my-birds/ --metrics faithfulness,diversity --json > scores.json
+  limner evaluate runs/faces --data faces/ --captions any        short and casual captions as well
 
 Without --metrics everything is measured that the data and the painter allow; the rest is named, with what it needs.
 Faithfulness and diversity need pictures with attributes: an oracle, a small classifier trained on the real pictures of
@@ -39,6 +40,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                         help=f"what to measure: {', '.join(metric_names())} (default: all that is possible)")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test",
                         help="whose captions are painted (default test)")
+    parser.add_argument("--captions", choices=("first", "any"), default="first",
+                        help="which caption of a picture is painted: its first, or one drawn from all it has (default "
+                             "first, which faithfulness and diversity need)")
     parser.add_argument("--samples", type=int, metavar="N", default=2000,
                         help="captions to paint (default 2000, or all if there are fewer)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
@@ -84,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
         bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,
-                      sources=sources, cache_dir=arguments.cache_dir, progress=bar)
+                      which=arguments.captions, sources=sources, cache_dir=arguments.cache_dir, progress=bar)
         evaluation = evaluate(bench, names)
     for warning in evaluation.warnings:
         say(f"warning: {warning}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ class PictureSet:
         """The captions of one picture."""
         first, last = self.caption_ranges[index]
         return self.captions[first:last]
+
+    def with_first_captions(self, numbers: Sequence[int]) -> PictureSet:
+        """The same pictures, the caption with number ``numbers[i]`` of picture i moved before its others."""
+        records = [replace(record, captions=(record.captions[number], *record.captions[:number],
+                                             *record.captions[number + 1:]))
+                   for record, number in zip(self.records, numbers, strict=True)]
+        return PictureSet(records, self._source, label_names=self.label_names, info=self.info, name=self.name)
 
     def pixels(self, size: int) -> np.ndarray:
         """uint8 (N, size, size, 3), pictures squashed to a square with antialiasing; memory-mapped from the cache.

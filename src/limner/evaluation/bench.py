@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -47,19 +47,26 @@ class Sources:
 class Bench:
     """A painter and a split of a corpus, ready to be measured.
 
-    Captions are drawn once: of at most ``samples`` pictures of the split, each by its first caption; caption n is
-    painted with seed + n. What is expensive (paintings, the oracle, features) is made when it is first asked for.
+    Captions are drawn once: of at most ``samples`` pictures of the split, each by its first caption or by any of its
+    captions; caption n is painted with seed + n. What is expensive (paintings, the oracle, features) is made when it is
+    first asked for.
     """
 
     def __init__(self, painter: Painter, corpus: Corpus, *, split: str = "test", samples: int = SAMPLES, seed: int = 0,
-                 sources: Sources | None = None, cache_dir: Path | None = None, progress: Progress | None = None
-                 ) -> None:
-        """Raises LimnerError if there is no such split, or for fewer than 2 samples."""
+                 which: Literal["first", "any"] = "first", sources: Sources | None = None,
+                 cache_dir: Path | None = None, progress: Progress | None = None) -> None:
+        """``which`` caption of every picture stands for it. Raises LimnerError if there is no such split, or for fewer
+        than 2 samples."""
         if samples < 2:
             raise LimnerError(f"samples must be at least 2 (controls need another caption), got {samples}.")
         self.painter = painter
         self.corpus = corpus
+        self.which = which
         self.pictures: PictureSet = corpus.split(split)
+        if which == "any":
+            counts = np.array([len(record.captions) for record in self.pictures.records])
+            chance = stream(seed, "any caption").random(len(counts))
+            self.pictures = self.pictures.with_first_captions((chance * counts).astype(int).tolist())
         self.samples = samples
         self.seed = seed
         self.sources = sources or Sources()
@@ -91,7 +98,7 @@ class Bench:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """int64 (N,): the pictures of the split whose first captions are painted, in order."""
+        """int64 (N,): the pictures of the split whose captions are painted, in order."""
         return figures.drawn(len(self.pictures), self.samples, self.seed, "faithfulness captions")
 
     @cached_property

@@ -74,6 +74,7 @@ def _record(bench: Bench, names: list[str]) -> dict[str, Any]:
         "data": {"name": corpus.info.get("name") or (corpus.root.name if corpus.root else None),
                  "key": data_key(corpus), "split": pictures.name, "pictures": len(pictures)},
         "asked": names,
+        "captions": bench.which,
         "samples": bench.samples,
         "seed": bench.seed,
         "judges": bench.judges,

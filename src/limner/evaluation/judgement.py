@@ -40,7 +40,9 @@ class Judgement:
 def lacks_questions(bench: Bench) -> str | None:
     """Why captions of this split cannot be judged, or None if they can: for ``Metric.needs``."""
     lacking = bench.lacks_attributes()
-    if lacking is None:
+    if bench.which != "first":
+        lacking = "what a caption decides is known of first captions only"
+    elif lacking is None:
         try:
             _questions(bench)
         except LimnerError as error:

@@ -75,10 +75,10 @@ def _by_chance(right: int, count: int, rank: int) -> float:
 
 
 def demands(bench: Bench, rows: np.ndarray) -> np.ndarray:
-    """What the captions of pictures ask for, as numbers int64 (N,): the attributes that they decide, or, in data
-    without attributes, the words."""
+    """What the captions of pictures ask for, as numbers int64 (N,): the attributes that they decide, or, where that is
+    not known, the words."""
     records = [bench.pictures.records[row] for row in rows]
-    if bench.lacks_attributes() is not None:
+    if bench.which != "first" or bench.lacks_attributes() is not None:
         return np.unique([record.captions[0] for record in records], return_inverse=True)[1].ravel()
     attributes = bench.attributes
     asked = np.where(attributes.decided(records, bench.pictures.info), attributes.numbers(records), -1)

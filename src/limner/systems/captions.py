@@ -43,6 +43,14 @@ def held_out_pictures(corpus: Corpus) -> PictureSet:
     return corpus.split(next((name for name in ("val", "test") if name in corpus.splits()), "train"))
 
 
+def shown_captions(pictures: PictureSet, numbers: np.ndarray) -> list[str]:
+    """Up to 8 captions for a sample grid, of pictures spread evenly over those with the given numbers: of one picture
+    its first caption, of the next its second, and so on, so that long and short ones are seen."""
+    chosen = numbers[np.linspace(0, len(numbers) - 1, min(_ROWS, len(numbers))).astype(int)]
+    captions = [pictures.captions_of(int(number)) for number in chosen]
+    return [each[row % len(each)] for row, each in enumerate(captions)]
+
+
 def unread(tokeniser: Tokeniser, reads: str, caption: str) -> list[str]:
     """What a tokeniser cannot use of a caption, as warnings; ``reads`` is what it reads, words or characters."""
     found = []
@@ -75,6 +83,8 @@ class Captions:
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
+        self._shown_captions = shown_captions(held_out, chosen)
+        self._shown = encode(self._shown_captions).clone()
 
     @property
     def lent_channels(self) -> tuple[int, ...]:
@@ -127,11 +137,10 @@ class Captions:
 
     def sample(self, paint: Paint, noise_size: int, device: torch.device) -> Samples:
         """Held-out captions with fixed noise: the same noise in a column, so that what the caption changes is seen."""
-        rows = np.linspace(0, len(self._captions) - 1, min(_ROWS, len(self._captions))).astype(int)
-        text = self._held_out[rows].repeat_interleave(_COLUMNS, 0)
-        noise = normal(0, "sample", shape=(_COLUMNS, noise_size)).repeat(len(rows), 1)
+        text = self._shown.repeat_interleave(_COLUMNS, 0)
+        noise = normal(0, "sample", shape=(_COLUMNS, noise_size)).repeat(len(self._shown), 1)
         images = _painted(paint, noise, text, device)
-        return Samples(images.permute(0, 2, 3, 1).numpy(), [self._captions[row] for row in rows])
+        return Samples(images.permute(0, 2, 3, 1).numpy(), self._shown_captions)
 
     @torch.inference_mode()
     def agreement(self, paint: Paint, noise_size: int, device: torch.device) -> float:

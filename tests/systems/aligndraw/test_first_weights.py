@@ -7,6 +7,7 @@ import torch
 from tests.systems.aligndraw import small
 
 from limner.systems.aligndraw.build import fresh_networks
+from limner.systems.aligndraw.config import AlignDrawConfig
 from limner.systems.aligndraw.presets import aligndraw_digits, aligndraw_digits_quick, debug_form
 from limner.systems.aligndraw.stages import DrawingStage
 from limner.systems.aligndraw.windows import window
@@ -24,7 +25,12 @@ def test_scaled_matrices_keep_the_size_of_their_inputs() -> None:
     assert generator.init["canvas"].unique().tolist() == [-10]
 
 
-@pytest.mark.parametrize(("config", "seen"), [(aligndraw_digits(), 0.4), (aligndraw_digits_quick(), 0.9)],
+def _free_windows() -> AlignDrawConfig:
+    config = aligndraw_digits_quick()
+    return replace(config, drawing=replace(config.drawing, write_places=0))
+
+
+@pytest.mark.parametrize(("config", "seen"), [(aligndraw_digits(), 0.4), (_free_windows(), 0.9)],
                          ids=["paper", "scaled"])
 def test_scaled_windows_have_no_gaps(config: object, seen: float) -> None:
     """The least reached of the inner columns, as a share of the most reached one: above or below ``seen``."""

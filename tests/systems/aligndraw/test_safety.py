@@ -13,7 +13,15 @@ from limner.systems.aligndraw.config import AlignDrawConfig
 from limner.systems.aligndraw.drawing import bound, generate, reconstruct
 from limner.systems.aligndraw.networks import Generator, Recognition
 from limner.systems.aligndraw.presets import aligndraw_shapes, debug_form, draw_digits
-from limner.systems.aligndraw.windows import bounded, outline, read, window, write
+from limner.systems.aligndraw.windows import (
+    bounded,
+    outline,
+    placed_outline,
+    placed_window,
+    read,
+    window,
+    write,
+)
 
 CONFIG = debug_form(aligndraw_shapes())
 
@@ -88,6 +96,34 @@ def test_an_outline_lies_where_the_filters_do(count: int) -> None:
             assert float(means.mean()) == pytest.approx(lies[column], abs=2e-3)
             assert float(means[-1] - means[0]) == pytest.approx(lies[2], abs=2e-3)
     assert outline(parameters, size=40, count=count)[0].tolist() == pytest.approx([0.5, 0.5, 39 / 40, 1 / 40])
+
+
+@pytest.mark.parametrize("count", [5, 8, 12])
+def test_a_placed_window_lies_where_its_logits_say(count: int) -> None:
+    settings = {"size": 40, "count": count, "places": 5, "side": 0.4}
+    logits = torch.full((2, 11), -50.0)
+    logits[:, -1] = 0
+    logits[0, [0, 9]] = 50  # the first row, the last column
+    logits[1, [2, 3, 7]] = 50  # between the third and the fourth row, the third column
+    through, lies = placed_window(logits, **settings), placed_outline(logits, **settings)
+    pixels = (torch.arange(40) + 0.5) / 40
+    assert lies[0, :3].tolist() == pytest.approx([(40 - 0.2 * 39 - 0.5) / 40, (1 + 0.2 * 39 - 0.5) / 40, 0.39])
+    for axis, banks in enumerate((through.columns, through.rows)):
+        means = (banks[1] * pixels).sum(1) / banks[1].sum(1)
+        assert float(means.mean()) == pytest.approx(float(lies[1, axis]), abs=2e-3)
+        assert float(means[-1] - means[0]) == pytest.approx(float(lies[1, 2]), abs=2e-3)
+
+
+def test_undecided_placed_windows_feel_every_place() -> None:
+    logits = torch.zeros(1, 15, requires_grad=True)
+    through = placed_window(logits, size=60, count=12, places=7, side=0.5)
+    patch = torch.ones(1, 144)
+    towards = torch.zeros(1, 1, 60, 60)
+    towards[..., :20, 40:] = 1  # ink is wanted at the top right
+    (write(patch, through, channels=1) * towards).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad[0, :7].argmax() == 0
+    assert logits.grad[0, 7:14].argmax() == 6
 
 
 def test_neighbours_and_padding_change_nothing() -> None:

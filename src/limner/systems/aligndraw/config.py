@@ -48,6 +48,11 @@ class DrawingConfig:
     """N of the read window (N x N points); 0 reads the whole picture without attention."""
     write_size: int = 8
     """N of the write window; 0 writes on the whole canvas without attention."""
+    write_places: int = 0
+    """0: five numbers move and size the write window, as in DRAW. Else it has the fixed side ``write_side``, and on
+    either axis every step chooses among so many places, softly (ours)."""
+    write_side: float = 0.5
+    """Side of a write window with ``write_places``, as a share of the canvas."""
     grid: Literal["paper", "official"] = "paper"
     """Centres of the windows' filters: the paper's, which span the picture at the start, or the released code's, which
     are off by about one stride."""
@@ -73,6 +78,9 @@ class DrawingConfig:
             if not 0 <= getattr(self, name) <= self.image_size:
                 raise LimnerError(f"{name} must be from 0 (no attention) to image_size {self.image_size}, "
                                   f"got {getattr(self, name)}.")
+        if self.write_places and (self.write_places < 2 or self.write_size < 2 or not 0 < self.write_side < 1):
+            raise LimnerError(f"placed windows need write_places and write_size of at least 2 and a write_side between "
+                              f"0 and 1, got {self.write_places}, {self.write_size} and {self.write_side}.")
         if not 0 < self.learning_rate < 1 or not 0 < self.drop_from <= 1:
             raise LimnerError(f"learning_rate must be between 0 and 1 and drop_from above 0 and at most 1, "
                               f"got {self.learning_rate} and {self.drop_from}.")

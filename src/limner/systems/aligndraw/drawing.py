@@ -35,7 +35,7 @@ class Stroke(NamedTuple):
     prior_log_std: Tensor
     """(B, Z)."""
     write_window: Tensor | None
-    """(B, 5), or None without a write window."""
+    """(B, 5) or, with ``write_places`` K, (B, 2 K + 1); None without a write window."""
     alpha: Tensor | None
     """(B, S): weights of the words, or None without captions."""
     seen: Seen | None
@@ -150,8 +150,7 @@ def _draw(generator: Generator, recognition: Recognition | None, pictures: Tenso
         if parameters is None:
             canvas = canvas + patch.view_as(canvas)
         else:
-            canvas = canvas + write(patch, window(parameters, size=drawing.image_size, count=drawing.write_size,
-                                                  grid=drawing.grid), channels=drawing.channels)
+            canvas = canvas + write(patch, generator.write_window(parameters), channels=drawing.channels)
         strokes.append(Stroke(canvas, hidden, cell, latent, patch, mean, log_std, parameters, alpha, seen))
         if "prior" in heads:
             mean, log_std = heads["prior"].tanh().chunk(2, 1)

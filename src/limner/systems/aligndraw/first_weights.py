@@ -24,21 +24,22 @@ def scale(generator: Generator, recognition: Recognition) -> None:
     """Gives fresh networks, in place, matrices whose outputs have about the size of their inputs (standard deviation
     one over the root of the number of inputs), forget gates that are open (bias 1), and windows without gaps: filters
     half as wide (standard deviation) as they stand apart."""
+    drawing = generator.drawing
     for name, parameter in (*generator.named_parameters(), *recognition.named_parameters()):
         if name.startswith("init"):
             continue
         if name.startswith("lang") and name.endswith("W_in"):
             parameter *= _WORDS / FIRST_WEIGHTS
         elif parameter.dim() == 2 or name == "align.v":
-            timid = name.startswith(("patch", "read_head", "write_head"))
+            timid = name.startswith(("patch", "read_head") if drawing.write_places else
+                                    ("patch", "read_head", "write_head"))
             parameter *= (_TIMID if timid else 1.0) / (FIRST_WEIGHTS * math.sqrt(len(parameter)))
-    drawing = generator.drawing
     lstms = [generator.dec, recognition.enc]
     if generator.captions is not None:
         lstms += [generator.lang_fwd, generator.lang_bwd]
     for part in lstms:
         _forget_gate(part).fill_(1.0)
-    for network, name, count in ((generator, "write_head", drawing.write_size),
+    for network, name, count in ((generator, "write_head", 0 if drawing.write_places else drawing.write_size),
                                  (recognition, "read_head", drawing.read_size)):
         if count > 1:
             stride = (drawing.image_size - 1) / (count - 1)

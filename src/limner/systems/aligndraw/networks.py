@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.systems.aligndraw.config import CaptionConfig, DrawingConfig
+from limner.systems.aligndraw.windows import Window, outline, placed_outline, placed_window, window
 
 FIRST_WEIGHTS = 0.01
 """Standard deviation of every matrix at the start; biases start at 0 (released code)."""
@@ -77,7 +78,7 @@ class Generator(nn.Module):
         self.dec = nn.ParameterDict({"W_rec": matrix(units, 4 * units), "W_z": matrix(latent, 4 * units),
                                      "b": zeros(4 * units)})
         if drawing.write_size:
-            self.write_head = affine(units, 5)
+            self.write_head = affine(units, 2 * drawing.write_places + 1 if drawing.write_places else 5)
         self.patch = affine(units, drawing.channels * drawing.write_size**2 if drawing.write_size else pixels)
         if captions is None:
             self.register_buffer("first_canvas", torch.full((1, pixels), drawing.first_canvas), persistent=False)
@@ -133,6 +134,22 @@ class Generator(nn.Module):
             hidden, cell = lstm(torch.baddbmm(gates, hidden, recurrent).to(cell.dtype), cell)
             states.append(hidden)
         return torch.stack(states, 2)
+
+    def write_window(self, parameters: Tensor) -> Window:
+        """The write window of parameters (B, P)."""
+        drawing = self.drawing
+        if drawing.write_places:
+            return placed_window(parameters, size=drawing.image_size, count=drawing.write_size,
+                                 places=drawing.write_places, side=drawing.write_side)
+        return window(parameters, size=drawing.image_size, count=drawing.write_size, grid=drawing.grid)
+
+    def write_outline(self, parameters: Tensor) -> Tensor:
+        """Where such a window lies (B, 4): see ``windows.outline``."""
+        drawing = self.drawing
+        if drawing.write_places:
+            return placed_outline(parameters, size=drawing.image_size, count=drawing.write_size,
+                                  places=drawing.write_places, side=drawing.write_side)
+        return outline(parameters, size=drawing.image_size, count=drawing.write_size, grid=drawing.grid)
 
     def attend(self, query: Tensor, words: Words) -> Tensor:
         """Soft alignment: queries (B, A), which are ``h_dec W + b``, to weights over the words (B, S), 0 beyond the

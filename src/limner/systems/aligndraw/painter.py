@@ -23,7 +23,6 @@ from limner.systems.aligndraw.drawing import Stroke, bound, generate, reconstruc
 from limner.systems.aligndraw.networks import Words
 from limner.systems.aligndraw.pictures import as_pictures, as_targets
 from limner.systems.aligndraw.sharpening import sentence_of
-from limner.systems.aligndraw.windows import outline
 from limner.systems.captions import unread
 from limner.systems.protocol import Picture, Request, StepAttention
 from limner.systems.rows import paint_in_rows
@@ -91,8 +90,7 @@ class AlignDrawPainter:
         drawing = self.config.drawing
         windows = np.tile(np.array([0.5, 0.5, 1.0, 0.0], np.float32), (len(requests), len(strokes), 1))
         if drawing.write_size:
-            windows = torch.stack([outline(stroke.write_window, size=drawing.image_size, count=drawing.write_size,
-                                           grid=drawing.grid)
+            windows = torch.stack([self.generator.write_outline(stroke.write_window)
                                    for stroke in strokes if stroke.write_window is not None], 1).cpu().numpy()
         if self.tokeniser is None:
             return [StepAttention((), np.zeros((len(strokes), 0), np.float32), each) for each in windows]

@@ -28,12 +28,12 @@ from limner.systems.aligndraw.networks import Generator, Recognition, Words
 from limner.systems.aligndraw.optimiser import ClippedRMSprop
 from limner.systems.aligndraw.pictures import as_pictures, as_targets
 from limner.systems.aligndraw.sharpening import SharpnessJudge, sentence_of
-from limner.systems.captions import held_out_pictures
+from limner.systems.captions import held_out_pictures, shown_captions
 from limner.text.words import WordTokeniser
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
-_ROWS, _COLUMNS = 8, 8
+_COLUMNS = 8
 _JUDGED = 200
 _CHUNK = 100
 _WARM_UP = 100
@@ -74,16 +74,18 @@ class _Captions:
 
     def painted(self, generator: Generator, device: torch.device) -> tuple[Tensor, Words | None, list[str]]:
         """Drawings in 0..1 of held-out captions, their words, and the captions: the same noise in a column."""
-        rows = np.linspace(0, len(self.judged) - 1, min(_ROWS, len(self.judged))).astype(int)
-        words = self.held_out_words(generator, rows.repeat(_COLUMNS))
-        shape = (self.drawing.steps, _COLUMNS, self.drawing.latent)
-        if words is None:
-            shape = (self.drawing.steps, len(rows) * _COLUMNS, self.drawing.latent)
-        noise = normal(0, "sample", shape=shape)
-        noise = noise if words is None else noise.repeat(1, len(rows), 1)
+        captions = shown_captions(self.held_out, self.judged)
+        words = None
+        if self.tokeniser is None:
+            captions = ["drawn without captions"] * len(captions)
+            noise = normal(0, "sample", shape=(self.drawing.steps, len(captions) * _COLUMNS, self.drawing.latent))
+        else:
+            told = [caption for caption in captions for _ in range(_COLUMNS)]
+            words = self._read(generator, *tokens_of(self.tokeniser, told))
+            noise = normal(0, "sample", shape=(self.drawing.steps, _COLUMNS, self.drawing.latent))
+            noise = noise.repeat(1, len(captions), 1)
         canvas = generate(generator, words, noise.to(device))[-1].canvas
-        return canvas.sigmoid(), words, [self._captions[row] if words is not None else "drawn without captions"
-                                         for row in rows]
+        return canvas.sigmoid(), words, captions
 
     def pixels(self, device: torch.device) -> Tensor:
         """The judged held-out pictures as targets."""

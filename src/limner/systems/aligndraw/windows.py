@@ -87,6 +87,38 @@ def window(parameters: Tensor, *, size: int, count: int, grid: Grid = "paper") -
     return Window(rows, columns, bounded(parameters[:, 4:5]).exp())
 
 
+def placed_window(parameters: Tensor, *, size: int, count: int, places: int, side: float) -> Window:
+    """Windows of one side, each softly at one of ``places`` evenly spaced places on either axis.
+
+    A window that is moved by numbers feels a pull from the pixels at its edge only, and a small one in the middle of a
+    large canvas never learns to move. This one is everywhere at first, feels all places, and draws together.
+
+    Args:
+        parameters: (B, 2 K + 1): logits of the K rows, of the K columns, log intensity.
+        side: of the square that the filters' centres span, as a share of the picture.
+    """
+    banks = _place_banks(size, count, places, side).to(parameters)
+    with torch.autocast(parameters.device.type, enabled=False):
+        rows, columns = (torch.mm(logits.softmax(1), banks.flatten(1)).unflatten(1, banks.shape[1:])
+                         for logits in parameters[:, :2 * places].split(places, 1))
+    return Window(rows, columns, bounded(parameters[:, 2 * places:]).exp())
+
+
+def _place_banks(size: int, count: int, places: int, side: float) -> Tensor:
+    """The filters of a window at every place (K, N, H), half as wide (standard deviation) as they stand apart."""
+    stride = side * (size - 1) / (count - 1)
+    filters = stride * (torch.arange(count) - (count - 1) / 2)
+    pixels = torch.arange(1, size + 1) - _place_centres(size, places, side)[:, None, None]
+    banks = (-(pixels - filters[:, None]).square() / (2 * (stride / 2) ** 2)).clamp(min=_SMALLEST_EXPONENT).exp()
+    return banks / (banks.sum(-1, keepdim=True) + _EPSILON)
+
+
+def _place_centres(size: int, places: int, side: float) -> Tensor:
+    """Centres (K,) in pixels 1 to H: the first and the last window touch the edges."""
+    half = side * (size - 1) / 2
+    return torch.linspace(1 + half, size - half, places)
+
+
 def read(pictures: Tensor, through: Window) -> Tensor:
     """Pictures (B, K, H, H), all K through one window, to ``gamma F_y picture F_x^T`` (B, K * N * N)."""
     batch, planes, height, width = pictures.shape
@@ -116,3 +148,11 @@ def outline(parameters: Tensor, *, size: int, count: int, grid: Grid = "paper") 
     if grid == "official":  # its pixels count from 0, and its filters' middle is not the window's
         centre = centre + 1 + stride * ((count - 1) / 2 - count // 2 - 0.5)
     return torch.cat([(centre - 0.5) / size, stride * (count - 1) / size, variance.sqrt() / size], 1)
+
+
+def placed_outline(parameters: Tensor, *, size: int, count: int, places: int, side: float) -> Tensor:
+    """What ``outline`` tells, of placed windows: their mean place."""
+    centres = _place_centres(size, places, side).to(parameters)
+    rows, columns = (logits.softmax(1) @ centres for logits in parameters[:, :2 * places].split(places, 1))
+    fixed = torch.tensor([side * (size - 1) / size, side * (size - 1) / (count - 1) / 2 / size]).to(parameters)
+    return torch.cat([torch.stack([columns - 0.5, rows - 0.5], 1) / size, fixed.expand(len(parameters), -1)], 1)

@@ -26,11 +26,11 @@ from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
-from limner.systems.captions import Captions, held_out_pictures
+from limner.systems.captions import Captions, held_out_pictures, shown_captions
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
-_ROWS, _COLUMNS = 8, 8
+_COLUMNS = 8
 _JUDGED, _CANDIDATES = 256, 32
 _CHUNK = 32
 
@@ -72,7 +72,8 @@ class AttnGanStage:
         self.captions = CaptionTable(self.scorer.vocabulary, self.pictures.captions, length=self.gan.length)
         held_out = held_out_pictures(corpus)
         chosen = np.unique(np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int))
-        self._shown = [held_out.captions_of(int(index))[0] for index in chosen]
+        self._judged = [held_out.captions_of(int(index))[0] for index in chosen]
+        self._shown = shown_captions(held_out, chosen)
         self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
         if len(np.unique(self._kinds)) < 2:
             self._kinds = chosen
@@ -197,8 +198,7 @@ class AttnGanStage:
 
     def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples:
         """Held-out captions with fixed noise, the same in a column."""
-        rows = np.linspace(0, len(self._shown) - 1, min(_ROWS, len(self._shown))).astype(int)
-        captions = [self._shown[row] for row in rows]
+        captions = self._shown
         numbers = np.tile(np.arange(_COLUMNS), len(captions))
         told = [caption for caption in captions for _ in range(_COLUMNS)]
         return Samples(self._painted(modules, told, numbers, "sample", context), captions)
@@ -206,8 +206,8 @@ class AttnGanStage:
     def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
         """``r_precision``: of paintings of at most 256 held-out captions, among 32 candidates, judged by this run's own
         DAMSM. It serves to follow a training, not to compare systems: the generator is trained to please this judge."""
-        images = self._painted(modules, self._shown, np.arange(len(self._shown)), "validate", context)
-        captions = self.scorer.captions(self._shown)
+        images = self._painted(modules, self._judged, np.arange(len(self._judged)), "validate", context)
+        captions = self.scorer.captions(self._judged)
         result = r_precision(self.scorer.images(images), captions, captions, kinds=self._kinds,
                              pool_kinds=self._kinds, encoder=self.scorer.name, candidates=_CANDIDATES, folds=1)
         return {"r_precision": result.value}
