@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -42,6 +43,39 @@ def test_the_learning_rate_drops() -> None:
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
 
 
+def test_the_divergence_counts_more_at_first() -> None:
+    """The gradients of pixels + weight * divergence lie on a line."""
+    config = debug_form(aligndraw_shapes())
+
+    def gradients(weight: float, seen: int) -> torch.Tensor:
+        drawing = replace(config.drawing, divergence_weight=weight, divergence_until=0.4, learning_rate=1e-6)
+        stage = DrawingStage(replace(config, drawing=drawing), small.corpus(), 0)
+        stage.optimiser.register_step_pre_hook(lambda *_: kept.append(torch.cat([
+            parameter.grad.flatten() for parameter in stage.recognition.parameters() if parameter.grad is not None])))
+        kept: list[torch.Tensor] = []
+        stage.step(small.Loader(small.corpus().split("train"), stage.plan, 0).batch(0),
+                   small.context(images_seen=seen))
+        return kept[0]
+
+    plain, heavy = gradients(1.0, 0), gradients(5.0, 0)
+    assert (heavy - plain).norm() > 0.1 * plain.norm()
+    assert torch.allclose(gradients(5.0, 100), plain + 0.75 * (heavy - plain), rtol=1e-3, atol=1e-6)
+    assert torch.equal(gradients(5.0, 400), plain)
+    assert torch.equal(gradients(5.0, 900), plain)
+
+
+@pytest.mark.parametrize("values", ["states", "words"])
+def test_a_words_own_vector_does_not_know_its_neighbours(values: Literal["states", "words"]) -> None:
+    config = debug_form(aligndraw_shapes())
+    assert config.captions is not None
+    stage = DrawingStage(replace(config, captions=replace(config.captions, values=values)), small.corpus(), 0)
+    lengths = torch.tensor([4, 4])
+    words = stage.generator.read_captions(torch.tensor([[1, 2, 3, 4], [1, 2, 5, 4]]), lengths)
+    assert not torch.equal(words.keys[0, 0], words.keys[1, 0])
+    alike = [torch.equal(words.gates[0, place], words.gates[1, place]) for place in range(4)]
+    assert alike == ([True, True, False, True] if values == "words" else [False] * 4)
+
+
 def test_sharpening_trains_the_sharpener_alone() -> None:
     config = debug_form(aligndraw_coco())
     drawing = DrawingStage(config, small.corpus(), 0)
@@ -77,6 +111,8 @@ def test_there_are_no_other_stages() -> None:
     ({"steps": 0}, "steps must be at least 1, got 0"),
     ({"read_size": 61}, "read_size must be from 0 \\(no attention\\) to image_size 60, got 61"),
     ({"learning_rate": 0.0}, "learning_rate must be between 0 and 1"),
+    ({"divergence_weight": 0.5}, "divergence_weight must be at least 1"),
+    ({"write_places": 1}, "placed windows need write_places and write_size of at least 2"),
 ])
 def test_bad_values_are_refused(change: dict[str, float], words: str) -> None:
     drawing: DrawingConfig = small.SYSTEM.presets["aligndraw-digits"]().drawing

@@ -21,6 +21,9 @@ class CaptionConfig:
     """L: units of the caption's LSTM in each direction."""
     alignment: int = 512
     """A: hidden units of the alignment between drawing step and words."""
+    values: Literal["states", "words"] = "states"
+    """What a step gets of the words it looks at: their states, which know the whole caption, as in the paper, or
+    vectors of the words alone (ours)."""
 
     def __post_init__(self) -> None:
         _check_sizes(self, "length", "min_count", "units", "alignment")
@@ -66,6 +69,10 @@ class DrawingConfig:
     """The paper's RMSprop, or Adam, which warms up over 100 steps."""
     learning_rate: float = 1e-3
     """Of the optimiser."""
+    divergence_weight: float = 1.0
+    """Weight of the divergence at the start of training, from where it falls evenly to the bound's own, 1 ..."""
+    divergence_until: float = 0.5
+    """... at this fraction of the schedule. While latent numbers are dear, captions must explain pictures."""
     drop_from: float = 0.73
     """Fraction of the schedule after which the learning rate is a tenth (rmsprop) or falls evenly to 0 (adam); 1 for
     never."""
@@ -84,6 +91,9 @@ class DrawingConfig:
         if not 0 < self.learning_rate < 1 or not 0 < self.drop_from <= 1:
             raise LimnerError(f"learning_rate must be between 0 and 1 and drop_from above 0 and at most 1, "
                               f"got {self.learning_rate} and {self.drop_from}.")
+        if self.divergence_weight < 1 or not 0 < self.divergence_until <= 1:
+            raise LimnerError(f"divergence_weight must be at least 1 and divergence_until above 0 and at most 1, "
+                              f"got {self.divergence_weight} and {self.divergence_until}.")
 
 
 @dataclass(frozen=True, kw_only=True)

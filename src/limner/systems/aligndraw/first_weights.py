@@ -15,6 +15,8 @@ from limner.systems.aligndraw.networks import FIRST_WEIGHTS, Generator, Recognit
 
 _WORDS = 0.3
 """Standard deviation of the word tables, whose rows are the only input of their gates."""
+_VALUES = 3.0
+"""The same of the words' vectors: a step gets about a tenth of each at first, beside latent numbers of size 1."""
 _TIMID = 0.1
 """Share of the usual size for what moves windows and paints: the first strokes are all alike."""
 
@@ -28,7 +30,9 @@ def scale(generator: Generator, recognition: Recognition) -> None:
     for name, parameter in (*generator.named_parameters(), *recognition.named_parameters()):
         if name.startswith("init"):
             continue
-        if name.startswith("lang") and name.endswith("W_in"):
+        if name == "word_values":
+            parameter *= _VALUES / FIRST_WEIGHTS
+        elif name.startswith("lang") and name.endswith("W_in"):
             parameter *= _WORDS / FIRST_WEIGHTS
         elif parameter.dim() == 2 or name == "align.v":
             timid = name.startswith(("patch", "read_head") if drawing.write_places else

@@ -128,10 +128,9 @@ class DrawingStage:
             words = self.captions.of(self.generator, batch.captions)
             strokes = reconstruct(self.generator, self.recognition, pictures, words, noise)
         costs = bound(pictures, strokes)
-        loss = costs.cost.mean()
-        context.update(self.optimiser, loss)
-        return {"negative_bound": loss.detach(), "pixels": costs.pixels.mean().detach(),
-                "kl": costs.kl.sum(0).mean().detach()}
+        pixels, kl = costs.pixels.mean(), costs.kl.sum(0).mean()
+        context.update(self.optimiser, pixels + _divergence_weight(self.drawing, context) * kl)
+        return {"negative_bound": (pixels + kl).detach(), "pixels": pixels.detach(), "kl": kl.detach()}
 
     def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples:
         generator = modules["generator"]
@@ -186,6 +185,11 @@ def _rate(drawing: DrawingConfig, context: StepContext) -> float:
         return drawing.learning_rate * (0.1 if late else 1.0)
     rate = drawing.learning_rate * min(1.0, (context.step + 1) / _WARM_UP)
     return rate * (1 - context.fraction) / (1 - drawing.drop_from) if late else rate
+
+
+def _divergence_weight(drawing: DrawingConfig, context: StepContext) -> float:
+    left = max(0.0, 1 - context.fraction / drawing.divergence_until)
+    return 1 + (drawing.divergence_weight - 1) * left
 
 
 class SharpeningStage:

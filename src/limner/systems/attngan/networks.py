@@ -21,6 +21,7 @@ from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
 from limner.nn.layout import channels_last
 from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.wide import WideConv2d
 
 FIRST_SIDE = 4
 
@@ -225,7 +226,7 @@ class Down(nn.Module):
 
     def __init__(self, before: int, after: int, *, kernel: int, norm: Norm, first: bool = False) -> None:
         super().__init__()
-        layer = nn.Conv2d(before, after, kernel, stride=kernel // 2, padding=1, bias=False)
+        layer = WideConv2d(before, after, kernel, stride=kernel // 2, padding=1, bias=False)
         self.convolution = spectral_norm(layer) if norm == "spectral" else layer
         self.norm: nn.Module = nn.Identity()
         if not first and norm != "spectral":

@@ -22,6 +22,7 @@ from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
 from limner.nn.upsampling import doubled, doubling_for_painting
 from limner.nn.whitening import Whitened
+from limner.nn.wide import WideConv2d
 from limner.nn.winograd import use_winograd
 
 Normalisation = Literal["batch", "layer"]
@@ -241,18 +242,18 @@ class Discriminator(nn.Module):
         features = (reduced or channels)[-1]
         self.first = nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False)
         self.downs = nn.ModuleList(
-            self._block(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False))
+            self._block(WideConv2d(before, after, 4, stride=2, padding=1, bias=False))
             for before, after in itertools.pairwise(channels))
         self.reductions = nn.ModuleList(
-            self._block(nn.Conv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
+            self._block(WideConv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
             for before, after in itertools.pairwise([channels[-1], *reduced]))
         self.laterals = nn.ModuleList(nn.Conv2d(count, own, 1, bias=False) for count, own in
                                       zip(lent, channels[len(channels) - len(lent):], strict=True))
         self.block = Bottleneck(features, features // 4, activation=_leaky_relu, bias=False) if residual else None
         self.whitened = Whitened(text_size) if whitened and text_size is not None else None
         self.text = None if text_size is None else nn.Linear(text_size, condition_size)
-        self.joint = self._block(nn.Conv2d(features + condition_size, features, joint_kernel,
-                                           padding=joint_kernel // 2, bias=False))
+        self.joint = self._block(WideConv2d(features + condition_size, features, joint_kernel,
+                                            padding=joint_kernel // 2, bias=False))
         self.score = nn.Conv2d(features, 1, 4, stride=4, bias=not residual)
         self.score_alone = nn.Conv2d(features, 1, 4, stride=4) if unconditional else None
         self.seen = nn.Linear(features * 16, _PROJECTION) if projection else None
