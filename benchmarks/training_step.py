@@ -32,6 +32,7 @@ from limner.matching.config import MatchingConfig
 from limner.matching.stage import MatchingStage
 from limner.nn.initialisation import convolution_biases
 from limner.nn.losses import eps_bce
+from limner.precision import resolve_precision
 from limner.systems.gan_cls.config import GanClsConfig, PaperGan
 from limner.systems.gan_cls.improved_stage import ImprovedGanStage
 from limner.systems.gan_cls.losses import interpolate_text
@@ -39,7 +40,6 @@ from limner.systems.gan_cls.networks import Discriminator
 from limner.systems.gan_cls.presets import PRESETS
 from limner.systems.gan_cls.stages import PaperGanStage
 from limner.text.config import TextEncoderConfig
-from limner.training.devices import resolve_precision
 from limner.training.schedule import Schedule
 from steps import next_steps
 from straight import plain_generator

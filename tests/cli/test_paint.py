@@ -52,6 +52,15 @@ def test_like_paints_the_very_same_picture(limner: Run, bundle: Path) -> None:
     assert (story["caption"], story["seed"], story["index"], story["inputs"]) == ("red star", 6, 2, {"spread": 0.5})
 
 
+def test_like_paints_in_the_precision_of_the_picture(limner: Run, bundle: Path) -> None:
+    limner("paint", "red star", "--model", bundle, "--precision", "bf16", "--out", "a.png")
+    assert read_story("a.png")["settings"]["precision"] == "bf16"
+    again = limner("paint", "--like", "a.png", "--model", bundle, "--out", "again.png")
+    assert again.err == "limner: painted again: every pixel is the same.\n"
+    assert read_story("again.png") == read_story("a.png")
+    assert "bf16" in limner("show", "again.png").out
+
+
 def test_like_paints_a_grid_again(limner: Run, bundle: Path) -> None:
     limner("paint", "red star", "blue ring", "-n", 2, "--model", bundle, "--out", "grid.png")
     assert limner("paint", "--like", "grid.png", "--model", bundle, "--out", "again.png").status == 0

@@ -61,6 +61,21 @@ def test_the_stream_ends_with_the_painting(painter: Painter) -> None:
     assert np.array_equal(frames[-1].array, painter("red star", seed=3, images_per_caption=3)[2].array)
 
 
+def test_half_precision_is_the_callers_choice() -> None:
+    """bf16 gives nearly the same picture, says so in the story, and does not leak into the caller's sums."""
+    exact, rough = (load("faces-gan-cls", device="cpu", precision=precision) for precision in ("32", "bf16"))
+    caption = "a person with a pink afro, glasses and a smile, in a yellow hoodie"
+    one, other = exact(caption, seed=3), rough(caption, seed=3)
+    difference = np.abs(one.array.astype(int) - other.array.astype(int))
+    assert 0 < difference.mean() < 4
+    assert (one.settings["precision"], other.settings["precision"]) == ("32", "bf16")
+    for frame in rough.stream(caption, seed=3):
+        assert np.array_equal(frame.array, other.array)
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    with pytest.raises(LimnerError, match="precision must be one of 32, bf16, auto, got 'fp8'"):
+        load("faces-gan-cls", device="cpu", precision="fp8")  # pyrefly: ignore[bad-argument-type]
+
+
 def test_a_saved_painting_tells_its_story(painter: Painter, tmp_path: Path) -> None:
     painting = painter("red star and a caf\u00e9 \U0001f600", seed=7, spread=0.5)
     story = read_story(painting.save(tmp_path / "a.png"))

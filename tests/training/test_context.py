@@ -5,8 +5,9 @@ from torch import nn
 
 from limner.errors import LimnerError
 from limner.nn.initialisation import seeded_initialisation
+from limner.precision import is_fast_in_bf16, resolve_precision
 from limner.training.context import LoopContext
-from limner.training.devices import is_fast_in_bf16, resolve_device, resolve_precision
+from limner.training.devices import resolve_device
 from limner.training.settings import RunSettings
 
 

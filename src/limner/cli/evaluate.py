@@ -48,6 +48,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="seed of the captions chosen and of the paintings (default 0)")
     parser.add_argument("--device", help="cpu, cuda ... (default: a GPU if there is one)")
+    parser.add_argument("--precision", choices=("32", "bf16", "auto"), default="32",
+                        help="of the painter: 32, bf16, or auto, bf16 where it is faster (default 32)")
     parser.add_argument("--oracle", action="append", default=[], metavar="FIELD=VALUE",
                         help="change a setting of the oracle (steps, size, width ...); may be repeated")
     parser.add_argument("--judge", type=Path, metavar="RUN",
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
     oracle = from_json(OracleConfig, dict(_setting(item) for item in arguments.oracle), where="--oracle")
     sources = Sources(oracle, run=run_of(arguments.model), judge=arguments.judge, pretrained=arguments.pretrained,
                       inception=arguments.inception)
-    painter = load(arguments.model, device=arguments.device)
+    painter = load(arguments.model, device=arguments.device, precision=arguments.precision)
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
         bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,

@@ -15,6 +15,7 @@ from limner.errors import LimnerError
 if TYPE_CHECKING:
     from limner.painting.painter import Painter
     from limner.painting.painting import Painting
+    from limner.precision import Precision
     from limner.systems.protocol import Request
 
 _EXAMPLES = """\
@@ -60,6 +61,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                              "works in steps, else the picture with the word left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each picture instead of paths")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
+    parser.add_argument("--precision", choices=("32", "bf16", "auto"),
+                        help="32; bf16, faster on some processors and on GPUs, whose pixels differ a little; or auto, "
+                             "bf16 where it is faster (default 32, or that of --like)")
     parser.set_defaults(run=run)
 
 
@@ -74,6 +78,8 @@ class _Order:
     """Pixel hashes that the result should have, where a picture is painted again unchanged."""
     models: list[Mapping[str, Any]]
     """The painters that the stories name."""
+    precision: Precision = "32"
+    """That of the stories."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -99,16 +105,18 @@ def _order(arguments: argparse.Namespace) -> _Order:
     inputs = dict(_input(item) for item in arguments.input)
     changes = bool(captions or inputs or arguments.seed is not None or arguments.images is not None)
     told: list[dict[str, Any]] = []
+    precision: Precision = "32"
     caption_told, seeds, indices = [], [0], range(1)
     if arguments.like is not None:
         from limner.painting.png import read_story
 
         story = read_story(arguments.like)
         told = story.get("paintings", [story])
+        precision = told[0]["settings"].get("precision", "32")
         if not changes:
             grid = story.get("grid", {})
             return _Order([request_of(one) for one in told], grid.get("columns", 1), grid.get("labels"),
-                          [one["pixels"] for one in told], [one["model"] for one in told])
+                          [one["pixels"] for one in told], [one["model"] for one in told], precision)
         if len(told) > 1:
             raise LimnerError(f"{arguments.like} is a grid of {len(told)} pictures: it can be painted again as it is, "
                               "but changes need the PNG of one picture.")
@@ -126,8 +134,8 @@ def _order(arguments: argparse.Namespace) -> _Order:
     requests = [Request(caption, seed, index, inputs) for caption in captions for seed in seeds for index in indices]
     each = len(requests) // len(captions)
     if len(captions) > 1:
-        return _Order(requests, each, captions, [], [one["model"] for one in told])
-    return _Order(requests, min(each, 8), None, [], [one["model"] for one in told])
+        return _Order(requests, each, captions, [], [one["model"] for one in told], precision)
+    return _Order(requests, min(each, 8), None, [], [one["model"] for one in told], precision)
 
 
 def _input(item: str) -> tuple[str, Any]:
@@ -160,7 +168,7 @@ def _load(arguments: argparse.Namespace, order: _Order) -> Painter:
     from limner.painting.painter import load
 
     try:
-        painter = load(name, device=arguments.device)
+        painter = load(name, device=arguments.device, precision=arguments.precision or order.precision)
     except LimnerError as error:
         if arguments.model is None and order.models:
             raise LimnerError(f"the picture comes from the painter {name!r}, which cannot be loaded by its name. "

@@ -47,6 +47,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
         "inputs": json.dumps(story["inputs"]) if story["inputs"] else "",
         "size": "x".join(map(str, story["size"])),
         "device": story["settings"].get("device", ""),
+        "precision": story["settings"].get("precision", ""),
         "version": f"limner {story.get('limner')}",
         "warnings": " ".join(map(str, story["warnings"])),
     }

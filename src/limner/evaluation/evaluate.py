@@ -79,6 +79,7 @@ def _record(bench: Bench, names: list[str]) -> dict[str, Any]:
         "seed": bench.seed,
         "judges": bench.judges,
         "device": bench.device.type,
+        "precision": bench.painter.precision,
         "threads": torch.get_num_threads(),
         "versions": {"limner": limner.__version__, "torch": torch.__version__, "numpy": np.__version__,
                      "python": platform.python_version()},

@@ -93,7 +93,7 @@ def train_oracle(corpus: Corpus, config: OracleConfig, attributes: Attributes, *
     few, are learnt as well as the others; pictures are shifted at random by up to a 16th of their side. bfloat16 where
     the hardware multiplies in it.
     """
-    from limner.training.devices import resolve_precision
+    from limner.precision import resolve_precision
 
     device = device or torch.device("cpu")
     lessons = _lessons(corpus, config, attributes)
