@@ -23,13 +23,15 @@ def aligndraw_digits() -> AlignDrawConfig:
 
 def aligndraw_digits_quick() -> AlignDrawConfig:
     """alignDRAW on the data set digits for one processor core: fewer and larger strokes (10 steps, windows of 12 x 12
-    that choose among places), smaller networks, scaled first weights and Adam."""
+    that choose among places), the words' own vectors, smaller networks, scaled first weights, Adam, and latent numbers
+    that are dear at first."""
     return AlignDrawConfig(
         drawing=DrawingConfig(
-            schedule=Schedule(images=1_000_000, tick=10_000, average_half_life=5_000, best="bound"), image_size=60,
-            channels=1, steps=10, encoder=256, decoder=256, latent=64, read_size=12, write_size=12,
-            write_places=7, first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam", drop_from=0.6),
-        captions=CaptionConfig(length=12, alignment=128),
+            schedule=Schedule(images=600_000, tick=20_000, average_half_life=5_000, best="bound"), image_size=60,
+            channels=1, steps=10, encoder=256, decoder=256, latent=64, read_size=12, write_size=12, write_places=7,
+            write_side=0.4, first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam",
+            learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.2, drop_from=0.6),
+        captions=CaptionConfig(length=12, alignment=128, values="words"),
     )
 
 
