@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -20,6 +21,9 @@ from limner.evaluation.metrics import get_metric, metric_names
 from limner.evaluation.oracle import Oracle
 from limner.evaluation.report import save_pictures, tables
 from limner.painting.painter import Painter
+from limner.systems import get_system
+from limner.systems.stackgan.presets import debug_form, stackgan_shapes
+from limner.training.stage import Components
 
 BOTH = ("faithfulness", "diversity")
 
@@ -80,7 +84,7 @@ def test_the_record_repeats_itself_and_is_plain(corpus: Corpus, oracle: Oracle, 
     assert record == json.loads(json.dumps(evaluate(bench(painter, 50, 3), BOTH).to_json()))
     assert record["judges"]["oracle"]["hash"] == oracle.hash
     assert (record["samples"], record["seed"], record["asked"]) == (50, 3, list(BOTH))
-    assert record["captions"] == "first"
+    assert (record["captions"], record["stage"], record["precision"]) == ("first", None, "32")
     found = record["metrics"]
     assert (found["faithfulness"]["protocol"], found["faithfulness"]["samples"]) == ("faithfulness-1", 50)
     assert found["diversity"]["protocol"] == "diversity-1"
@@ -120,6 +124,21 @@ def test_any_caption_may_stand_for_its_picture(corpus: Corpus) -> None:
     moved = few.with_first_captions([2] * 40)
     assert moved.captions_of(1) == ["third 1", "first 1", "second 1"]
     assert moved.pixels(16) is few.pixels(16)
+
+
+def test_an_earlier_picture_of_a_painting_can_be_judged(corpus: Corpus) -> None:
+    config = debug_form(stackgan_shapes())
+    parts = Components()
+    for name in get_system("stackgan").stage_names(config):
+        stage = get_system("stackgan").build_stage(name, config, corpus, parts, 0)
+        parts = parts | stage.components(stage.modules)
+    painter = Painter(get_system("stackgan"), config, get_system("stackgan").build_painter(config, parts))
+    last, sketch = (Bench(painter, corpus, samples=2, stage=stage) for stage in (None, "sketch"))
+    assert (last.paintings.shape, sketch.paintings.shape) == ((2, 64, 64, 3), (2, 16, 16, 3))
+    assert (sketch.paintings == np.asarray([painter(caption, seed=seed).stages["sketch"]
+                                            for seed, caption in enumerate(sketch.captions)])).all()
+    with pytest.raises(LimnerError, match="no stage 'draft' to judge; it has sketch, refinement"):
+        Bench(painter, corpus, samples=2, stage="draft").paintings  # noqa: B018, the error is what is wanted
 
 
 def test_every_metric_of_the_table_is_there() -> None:

@@ -43,6 +43,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--captions", choices=("first", "any"), default="first",
                         help="which caption of a picture is painted: its first, or one drawn from all it has (default "
                              "first, which faithfulness and diversity need)")
+    parser.add_argument("--stage", metavar="NAME",
+                        help="judge an earlier picture of every painting: the sketch of StackGAN (sketch), a smaller "
+                             "picture of AttnGAN (64 ...)")
     parser.add_argument("--samples", type=int, metavar="N", default=2000,
                         help="captions to paint (default 2000, or all if there are fewer)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
@@ -90,7 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
         bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,
-                      which=arguments.captions, sources=sources, cache_dir=arguments.cache_dir, progress=bar)
+                      which=arguments.captions, stage=arguments.stage, sources=sources,
+                      cache_dir=arguments.cache_dir, progress=bar)
         evaluation = evaluate(bench, names)
     for warning in evaluation.warnings:
         say(f"warning: {warning}")

@@ -20,6 +20,7 @@ from limner.evaluation.extractors import Extractor, build_extractor, reference_f
 from limner.evaluation.oracle import Oracle, OracleConfig
 from limner.evaluation.oracle_training import find_oracle
 from limner.painting.painter import Painter
+from limner.painting.painting import Painting
 from limner.randomness import stream
 from limner.systems.protocol import Request
 
@@ -53,15 +54,17 @@ class Bench:
     """
 
     def __init__(self, painter: Painter, corpus: Corpus, *, split: str = "test", samples: int = SAMPLES, seed: int = 0,
-                 which: Literal["first", "any"] = "first", sources: Sources | None = None,
+                 which: Literal["first", "any"] = "first", stage: str | None = None, sources: Sources | None = None,
                  cache_dir: Path | None = None, progress: Progress | None = None) -> None:
-        """``which`` caption of every picture stands for it. Raises LimnerError if there is no such split, or for fewer
+        """``which`` caption of every picture stands for it; ``stage`` names an earlier picture of every painting (a key
+        of ``Painting.stages``) to be judged in its place. Raises LimnerError if there is no such split, or for fewer
         than 2 samples."""
         if samples < 2:
             raise LimnerError(f"samples must be at least 2 (controls need another caption), got {samples}.")
         self.painter = painter
         self.corpus = corpus
         self.which = which
+        self.stage = stage
         self.pictures: PictureSet = corpus.split(split)
         if which == "any":
             counts = np.array([len(record.captions) for record in self.pictures.records])
@@ -125,7 +128,7 @@ class Bench:
     def _paint(self, requests: Sequence[Request], what: str) -> np.ndarray:
         images: np.ndarray | None = None
         for place, painting in enumerate(self.painter.paint(requests)):
-            picture = painting.array
+            picture = painting.array if self.stage is None else self._stage_of(painting)
             if images is None:
                 images = np.empty((len(requests), *picture.shape), np.uint8)
             if picture.shape != images.shape[1:]:
@@ -138,6 +141,12 @@ class Bench:
                 self.progress(what, place + 1, len(requests))
         assert images is not None
         return images
+
+    def _stage_of(self, painting: Painting) -> np.ndarray:
+        if self.stage not in painting.stages:
+            raise LimnerError(f"{self.painter.model.name} has no stage {self.stage!r} to judge; it has "
+                              f"{', '.join(painting.stages) or 'none: its paintings come at once'}.")
+        return np.asarray(painting.stages[self.stage])
 
     @cached_property
     def oracle(self) -> Oracle:

@@ -75,6 +75,7 @@ def _record(bench: Bench, names: list[str]) -> dict[str, Any]:
                  "key": data_key(corpus), "split": pictures.name, "pictures": len(pictures)},
         "asked": names,
         "captions": bench.which,
+        "stage": bench.stage,
         "samples": bench.samples,
         "seed": bench.seed,
         "judges": bench.judges,
