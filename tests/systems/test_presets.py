@@ -10,6 +10,7 @@ from limner.data.loader import Loader
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.painting.painter import Painter
+from limner.precision import Precision
 from limner.randomness import torch_generator
 from limner.systems import find_preset, presets
 from limner.training.context import LoopContext
@@ -36,11 +37,13 @@ def test_a_preset_is_whole(preset: str) -> None:
     assert system.painting_stage in ("", *system.stage_names(config))
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("preset", presets())
-def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(preset: str, corpus: Corpus) -> None:
+def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(preset: str, precision: Precision,
+                                                                            corpus: Corpus) -> None:
     system, name = find_preset(preset)
     config = system.debug(system.presets[name]())
-    fabric = launch(RunSettings(device="cpu", precision="32", threads=1))
+    fabric = launch(RunSettings(device="cpu", precision=precision, threads=1))
     components = Components()
     for stage_name in system.stage_names(config):
         torch.default_generator.set_state(torch_generator(0, preset).get_state())
@@ -57,6 +60,6 @@ def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(pres
             figures = stage.validate(context, stage.modules)
             assert not stage.schedule.best or stage.schedule.best in figures
             components = components | stage.components(stage.modules)
-    painter = Painter(system, config, system.build_painter(config, components))
+    painter = Painter(system, config, system.build_painter(config, components), precision=precision)
     painting = painter("a small red ring", seed=1)
     assert painting.image.size == (stage.plan.image_size, stage.plan.image_size)

@@ -56,10 +56,10 @@ class SmallImageEncoder(nn.Module):
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """Images (B, 3, S, S) at another side, antialiased; as they are if that is theirs."""
+    """Images (B, 3, S, S) at another side, antialiased, in float32; as they are if that is theirs."""
     if images.shape[-1] == side:
         return images
-    return functional.interpolate(images, side, mode="bilinear", antialias=True)
+    return functional.interpolate(images.float(), side, mode="bilinear", antialias=True)  # CPUs know no bf16 here
 
 
 class PretrainedImageEncoder(nn.Module):
