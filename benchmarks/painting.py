@@ -7,8 +7,9 @@ Without ``--model`` the painters are those of presets with fresh weights; their 
 ``ours`` is the painter as ``limner.load`` gives it: text encoder, noise, generator in float32 channels-last, 8-bit
 pixels, always 16 rows at a time so that a picture's bits do not depend on its company. ``straight`` is the plain port:
 text encoder once, noise, the same generator in float32 NCHW at the size that is wanted, 8-bit pixels. ``ours, one row``
-is ours without filling up, to show what the fixed rows cost. ``cold`` is ``limner paint`` in a new process, with what
-``import torch`` alone takes.
+is ours without filling up, to show what the fixed rows cost; ``ours, bf16`` what ``--precision bf16`` does; its pixels
+are compared with those of float32. ``cold`` is ``limner paint`` in a new process, with what ``import torch`` alone
+takes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from limner.config import from_json, to_json
@@ -34,7 +36,7 @@ from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig
 from limner.systems.gan_cls.painter import GanClsPainter
 from limner.systems.gan_cls.presets import PRESETS
-from limner.systems.protocol import Request
+from limner.systems.protocol import Picture, Request
 from limner.training.bundle_folder import BundleFolder, read_bundle, write_bundle
 from limner.training.stage import Components, weights_of
 from straight import plain_generator
@@ -89,13 +91,21 @@ def measure(bundle: BundleFolder, *, rounds: int) -> dict[str, Any]:
         text = painter.text_encoder(tokens).expand(count, -1)
         return as_uint8(plain(torch.randn(count, config.gan.noise_size), text)).permute(0, 2, 3, 1).numpy()
 
+    def half(count: int) -> list[Picture]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return painter.paint(requests[:count])
+
     calls: dict[str, Callable[[], object]] = {
         "ours": lambda: painter.paint(requests[:1]), "ours, one row": lambda: painter._paint_rows(requests[:1]),
-        "straight": lambda: straight(1),
+        "ours, bf16": lambda: half(1), "straight": lambda: straight(1),
     }
     one = by_turns(calls, rounds=rounds)
-    many = by_turns({"ours": lambda: painter.paint(requests), "straight": lambda: straight(16)}, rounds=rounds)
-    return {"one picture, ms": {name: round(1e3 * value, 2) for name, value in one.items()},
+    many = by_turns({"ours": lambda: painter.paint(requests), "ours, bf16": lambda: half(16),
+                     "straight": lambda: straight(16)}, rounds=rounds)
+    levels = np.abs(np.stack([a.image.astype(int) - b.image for a, b in zip(painter.paint(requests), half(16),
+                                                                            strict=True)]))
+    return {"bf16 differs by levels of 255": {"mean": round(float(levels.mean()), 2), "most": int(levels.max())},
+            "one picture, ms": {name: round(1e3 * value, 2) for name, value in one.items()},
             "sixteen, pictures per second": {name: round(16 / value) for name, value in many.items()},
             "sixteen, times as fast as straight": round(many["straight"] / many["ours"], 2)}
 
