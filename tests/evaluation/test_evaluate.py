@@ -84,7 +84,7 @@ def test_the_record_repeats_itself_and_is_plain(corpus: Corpus, oracle: Oracle, 
     assert record == json.loads(json.dumps(evaluate(bench(painter, 50, 3), BOTH).to_json()))
     assert record["judges"]["oracle"]["hash"] == oracle.hash
     assert (record["samples"], record["seed"], record["asked"]) == (50, 3, list(BOTH))
-    assert (record["captions"], record["stage"], record["precision"]) == ("first", None, "32")
+    assert [record[name] for name in ("captions", "stage", "inputs", "precision")] == ["first", None, {}, "32"]
     found = record["metrics"]
     assert (found["faithfulness"]["protocol"], found["faithfulness"]["samples"]) == ("faithfulness-1", 50)
     assert found["diversity"]["protocol"] == "diversity-1"
@@ -137,6 +137,9 @@ def test_an_earlier_picture_of_a_painting_can_be_judged(corpus: Corpus) -> None:
     assert (last.paintings.shape, sketch.paintings.shape) == ((2, 64, 64, 3), (2, 16, 16, 3))
     assert (sketch.paintings == np.asarray([painter(caption, seed=seed).stages["sketch"]
                                             for seed, caption in enumerate(sketch.captions)])).all()
+    still = Bench(painter, corpus, samples=2, inputs={"condition_noise": 0})
+    assert not np.array_equal(still.paintings, last.paintings)
+    assert np.array_equal(still.paintings[1], painter(still.captions[1], seed=1, condition_noise=0).array)
     with pytest.raises(LimnerError, match="no stage 'draft' to judge; it has sketch, refinement"):
         Bench(painter, corpus, samples=2, stage="draft").paintings  # noqa: B018, the error is what is wanted
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from limner.cli.terminal import parsed_value, progress, say
+from limner.cli.terminal import inputs_of, parsed_value, progress, say
 from limner.errors import LimnerError
 from limner.evaluation.metrics import metric_names
 
@@ -46,6 +46,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", metavar="NAME",
                         help="judge an earlier picture of every painting: the sketch of StackGAN (sketch), a smaller "
                              "picture of AttnGAN (64 ...)")
+    parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE",
+                        help="an extra input of all paintings that the system honours, as limner paint takes it")
     parser.add_argument("--samples", type=int, metavar="N", default=2000,
                         help="captions to paint (default 2000, or all if there are fewer)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
@@ -93,7 +95,8 @@ def run(arguments: argparse.Namespace) -> None:
     with progress() as bar:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
         bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,
-                      which=arguments.captions, stage=arguments.stage, sources=sources,
+                      which=arguments.captions, stage=arguments.stage, inputs=inputs_of(arguments.input),
+                      sources=sources,
                       cache_dir=arguments.cache_dir, progress=bar)
         evaluation = evaluate(bench, names)
     for warning in evaluation.warnings:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.cli.terminal import captions_in, parsed_value, progress, say
+from limner.cli.terminal import captions_in, inputs_of, progress, say
 from limner.errors import LimnerError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _order(arguments: argparse.Namespace) -> _Order:
     from limner.systems.protocol import Request
 
     captions = [*arguments.texts, *captions_in(arguments.captions)]
-    inputs = dict(_input(item) for item in arguments.input)
+    inputs = inputs_of(arguments.input)
     changes = bool(captions or inputs or arguments.seed is not None or arguments.images is not None)
     told: list[dict[str, Any]] = []
     precision: Precision = "32"
@@ -136,17 +136,6 @@ def _order(arguments: argparse.Namespace) -> _Order:
     if len(captions) > 1:
         return _Order(requests, each, captions, [], [one["model"] for one in told], precision)
     return _Order(requests, min(each, 8), None, [], [one["model"] for one in told], precision)
-
-
-def _input(item: str) -> tuple[str, Any]:
-    name, equals, value = item.partition("=")
-    if not equals or not name:
-        raise LimnerError(f"--input takes NAME=VALUE, got {item!r}.")
-    if not value.startswith("@"):
-        return name, parsed_value(value)
-    from limner.data.decoding import decode_picture
-
-    return name, decode_picture(Path(value[1:]))
 
 
 def _checked_out(out: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from limner.errors import LimnerError
 
@@ -46,6 +47,22 @@ def parsed_value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def inputs_of(items: Sequence[str]) -> dict[str, Any]:
+    """The extra inputs of ``--input NAME=VALUE``; ``@FILE`` is a picture. Raises LimnerError."""
+    return dict(_input(item) for item in items)
+
+
+def _input(item: str) -> tuple[str, Any]:
+    name, equals, value = item.partition("=")
+    if not equals or not name:
+        raise LimnerError(f"--input takes NAME=VALUE, got {item!r}.")
+    if not value.startswith("@"):
+        return name, parsed_value(value)
+    from limner.data.decoding import decode_picture
+
+    return name, decode_picture(Path(value[1:]))
 
 
 def captions_in(path: Path | None) -> list[str]:

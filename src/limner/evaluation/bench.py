@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -54,17 +54,19 @@ class Bench:
     """
 
     def __init__(self, painter: Painter, corpus: Corpus, *, split: str = "test", samples: int = SAMPLES, seed: int = 0,
-                 which: Literal["first", "any"] = "first", stage: str | None = None, sources: Sources | None = None,
+                 which: Literal["first", "any"] = "first", stage: str | None = None,
+                 inputs: Mapping[str, Any] | None = None, sources: Sources | None = None,
                  cache_dir: Path | None = None, progress: Progress | None = None) -> None:
         """``which`` caption of every picture stands for it; ``stage`` names an earlier picture of every painting (a key
-        of ``Painting.stages``) to be judged in its place. Raises LimnerError if there is no such split, or for fewer
-        than 2 samples."""
+        of ``Painting.stages``) to be judged in its place; all are painted with the same extra ``inputs``. Raises
+        LimnerError if there is no such split, or for fewer than 2 samples."""
         if samples < 2:
             raise LimnerError(f"samples must be at least 2 (controls need another caption), got {samples}.")
         self.painter = painter
         self.corpus = corpus
         self.which = which
         self.stage = stage
+        self.inputs = dict(inputs or {})
         self.pictures: PictureSet = corpus.split(split)
         if which == "any":
             counts = np.array([len(record.captions) for record in self.pictures.records])
@@ -116,7 +118,7 @@ class Bench:
 
     def requests(self, captions: Sequence[str]) -> list[Request]:
         """Caption n with seed + n."""
-        return [Request(caption, self.seed + place, 0) for place, caption in enumerate(captions)]
+        return [Request(caption, self.seed + place, 0, self.inputs) for place, caption in enumerate(captions)]
 
     def paint(self, requests: Sequence[Request], *, what: str = "Painting captions") -> np.ndarray:
         """uint8 (N, H, W, 3); the same requests are painted once. They stay in memory: N * H * W * 3 bytes."""

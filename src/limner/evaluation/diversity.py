@@ -145,7 +145,8 @@ def _measure(bench: Bench) -> Measured:
     left_open = varieties(judgement.questions, judgement.verdicts, of_sample, bench.attributes)
     groups = find_groups(asked, min(CAPTIONS, bench.samples), seed=bench.seed)
     captions = asked.captions
-    requests = [Request(captions[group.question], bench.seed, index) for group in groups for index in range(PICTURES)]
+    requests = [Request(captions[group.question], bench.seed, index, bench.inputs)
+                for group in groups for index in range(PICTURES)]
     painted = squashed(bench.paint(requests, what="Painting captions several times"), oracle.config.size)
     real = pixels[judgement.rows[np.concatenate([group.real for group in groups])]]
     result = diversity(_grouped(oracle, painted, [PICTURES] * len(groups)),

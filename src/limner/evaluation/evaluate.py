@@ -76,6 +76,8 @@ def _record(bench: Bench, names: list[str]) -> dict[str, Any]:
         "asked": names,
         "captions": bench.which,
         "stage": bench.stage,
+        "inputs": {name: value if isinstance(value, (bool, int, float, str)) else "a picture"
+                   for name, value in bench.inputs.items()},
         "samples": bench.samples,
         "seed": bench.seed,
         "judges": bench.judges,

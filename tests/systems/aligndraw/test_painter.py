@@ -49,6 +49,20 @@ def test_what_can_be_looked_into(painter: Painter) -> None:
     assert not np.array_equal(painting.array, painting.canvases[-1])
 
 
+def test_temperature_scales_the_noise(painter: Painter) -> None:
+    first, second = (painter(BLUE, seed=seed) for seed in (1, 2))
+    cold = [painter(BLUE, seed=seed, temperature=0) for seed in (1, 2)]
+    assert np.array_equal(cold[0].array, cold[1].array)  # no chance is left
+    assert not np.array_equal(first.array, second.array)
+    assert np.array_equal(painter(BLUE, seed=1, temperature=1.0).array, first.array)
+    company = list(painter.paint([Request(BLUE, 1, 0, {"temperature": 0}), Request(BLUE, 1, 0)]))
+    assert np.array_equal(company[0].array, cold[0].array)
+    assert np.array_equal(company[1].array, first.array)
+    for wrong in (-0.1, 1.5, "warm", True):
+        with pytest.raises(LimnerError, match="temperature must be a number from 0 to 1"):
+            painter(BLUE, temperature=wrong)
+
+
 def test_the_stream_ends_with_the_painting(painter: Painter) -> None:
     frames = list(painter.stream(RED, seed=5))
     painting = painter(RED, seed=5)

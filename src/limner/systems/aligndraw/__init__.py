@@ -54,4 +54,5 @@ SYSTEM = System(
     stage_settings=stage_settings,
     debug=debug_form,
     painting_stage="drawing",
+    inputs={"temperature": "factor on the noise of the latent numbers, 0 to 1: below 1 plainer, more legible drawings"},
 )

@@ -36,7 +36,8 @@ class AlignDrawPainter:
     """Caption to words to strokes to picture.
 
     ``Picture.extras`` holds ``canvases``, uint8 (T, H, W, 3), the canvas after every step, and ``attention``, a
-    ``StepAttention``. Sharpened painters keep the drawing as the stage ``drawing``.
+    ``StepAttention``. Sharpened painters keep the drawing as the stage ``drawing``. The input ``temperature`` is a
+    factor on the noise of the latent numbers.
     """
 
     def __init__(self, config: AlignDrawConfig, components: Components) -> None:
@@ -51,6 +52,11 @@ class AlignDrawPainter:
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
+        """Raises LimnerError for a ``temperature`` that is no number from 0 to 1."""
+        for request in requests:
+            temperature = request.inputs.get("temperature", 1.0)
+            if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 <= temperature <= 1:
+                raise LimnerError(f"temperature must be a number from 0 to 1 (1 as in training), got {temperature!r}.")
         return paint_in_rows(requests, self._paint_rows)
 
     def stream(self, request: Request) -> Iterator[Picture]:
@@ -67,7 +73,8 @@ class AlignDrawPainter:
         words = self._words([request.caption for request in requests])
         drawing = self.config.drawing
         shape = (drawing.steps, drawing.latent)
-        noise = torch.stack([normal(request.seed, "noise", request.index, shape=shape) for request in requests], 1)
+        noise = torch.stack([normal(request.seed, "noise", request.index, shape=shape)
+                             * request.inputs.get("temperature", 1.0) for request in requests], 1)
         strokes = generate(self.generator, words, noise.to(self.device))
         drawn = torch.stack([stroke.canvas for stroke in strokes], 1).sigmoid()
         canvases = as_pictures(drawn).numpy()
