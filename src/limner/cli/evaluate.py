@@ -96,8 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
         corpus = open_corpus(arguments.data, cache_dir=arguments.cache_dir, progress=bar)
         bench = Bench(painter, corpus, split=arguments.split, samples=arguments.samples, seed=arguments.seed,
                       which=arguments.captions, stage=arguments.stage, inputs=inputs_of(arguments.input),
-                      sources=sources,
-                      cache_dir=arguments.cache_dir, progress=bar)
+                      sources=sources, cache_dir=arguments.cache_dir, progress=bar)
         evaluation = evaluate(bench, names)
     for warning in evaluation.warnings:
         say(f"warning: {warning}")

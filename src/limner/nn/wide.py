@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _WEIGHTS_PER_PLACE = 8
-"""A matrix product is taken where every output channel has so many weights for each place of the batch. Measured on two
-kinds of processors: there it is two to five times as fast, at four about as fast as the library's convolution."""
+"""A matrix product is taken where every output channel has so many weights for each place of the batch: there it was
+two to four times as fast in bf16, 1.3 to 3 times in float32; at half of that no faster (docs/lab.md, 2026-11-26)."""
 
 
 class WideConv2d(nn.Conv2d):

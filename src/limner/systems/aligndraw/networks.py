@@ -87,8 +87,7 @@ class Generator(nn.Module):
         self.lang_fwd, self.lang_bwd = (
             nn.ParameterDict({"W_in": matrix(words, 4 * size), "W_rec": matrix(size, 4 * size), "b": zeros(4 * size)})
             for _ in range(2))
-        if captions.values == "words":
-            self.word_values = matrix(words, 2 * size)
+        self.word_values = matrix(words, 2 * size) if captions.values == "words" else None
         self.align = nn.ParameterDict({"U": matrix(2 * size, alignment), "W": matrix(units, alignment),
                                        "b": zeros(alignment), "v": nn.Parameter(matrix(1, alignment)[0].detach())})
         self.dec["W_sent"] = matrix(2 * size, 4 * units)
@@ -121,7 +120,7 @@ class Generator(nn.Module):
         else:
             forward, backward = self._run_over_words(tokens, tokens.flip(0))
         states = torch.cat([forward, backward], -1) * mask[..., None]
-        told = functional.embedding(tokens, self.word_values) if hasattr(self, "word_values") else states
+        told = states if self.word_values is None else functional.embedding(tokens, self.word_values)
         return Words(states, mask, states @ self.align["U"], told @ self.dec["W_sent"])
 
     def _run_over_words(self, tokens: Tensor, turned: Tensor) -> Tensor:
