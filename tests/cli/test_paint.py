@@ -22,7 +22,7 @@ def test_a_caption_becomes_a_png_that_show_explains(limner: Run, bundle: Path) -
     assert done.err == 'limner: warning: "a red star": unknown words: a.\n'
     shown = limner("show", "deep/red.png")
     assert "a red star" in shown.out
-    assert "seed     7, index 0" in shown.out
+    assert "seed      7, index 0" in shown.out
     assert json.loads(limner("show", "deep/red.png", "--json").out)["caption"] == "a red star"
 
 

@@ -51,7 +51,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
         "version": f"limner {story.get('limner')}",
         "warnings": " ".join(map(str, story["warnings"])),
     }
-    return [f"  {name:9}{_visible(str(value))}" for name, value in facts.items() if value]
+    return [f"  {name:10}{_visible(str(value))}" for name, value in facts.items() if value]
 
 
 def _visible(text: str) -> str:
