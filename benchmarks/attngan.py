@@ -59,7 +59,7 @@ from limner.training.averaging import Averages
 from limner.training.context import LoopContext
 from limner.training.stage import Components, weights_of
 from limner.training.tensors import save_tensors
-from turns import by_turns, conditions, report
+from turns import by_turns, conditions, in_bf16, report
 
 CAPTION = "this small bird has a bright red crown a white breast and a short pointed black beak"
 
@@ -268,11 +268,9 @@ def painting_calls(config: AttnGanConfig) -> dict[str, Callable[[], object]]:
         straight_pictures(generator, torch.randn(1, gan.noise_size), torch.randn(1, gan.condition_size), sentences,
                           words, padding_of(lengths, tokens.shape[1]))
 
-    def half() -> object:
-        with torch.autocast("cpu", torch.bfloat16):
-            return painter.paint([Request(CAPTION, 0, 0)])
-
-    return {"ours": lambda: painter.paint([Request(CAPTION, 0, 0)]), "ours, bf16": half, "straight": plain}
+    requests = [Request(CAPTION, 0, 0)]
+    return {"ours": lambda: painter.paint(requests), "ours, bf16": lambda: in_bf16(painter.paint, requests),
+            "straight": plain}
 
 
 def damsm_calls(config: DamsmConfig) -> dict[str, Callable[[], object]]:

@@ -36,11 +36,11 @@ from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig
 from limner.systems.gan_cls.painter import GanClsPainter
 from limner.systems.gan_cls.presets import PRESETS
-from limner.systems.protocol import Picture, Request
+from limner.systems.protocol import Request
 from limner.training.bundle_folder import BundleFolder, read_bundle, write_bundle
 from limner.training.stage import Components, weights_of
 from straight import plain_generator
-from turns import by_turns, conditions, report
+from turns import by_turns, conditions, in_bf16, report
 
 CAPTION = "a small red ring above two blue stars"
 FRESH = ("shapes-gan-cls", "gan-cls-birds")
@@ -91,19 +91,15 @@ def measure(bundle: BundleFolder, *, rounds: int) -> dict[str, Any]:
         text = painter.text_encoder(tokens).expand(count, -1)
         return as_uint8(plain(torch.randn(count, config.gan.noise_size), text)).permute(0, 2, 3, 1).numpy()
 
-    def half(count: int) -> list[Picture]:
-        with torch.autocast("cpu", torch.bfloat16):
-            return painter.paint(requests[:count])
-
     calls: dict[str, Callable[[], object]] = {
         "ours": lambda: painter.paint(requests[:1]), "ours, one row": lambda: painter._paint_rows(requests[:1]),
-        "ours, bf16": lambda: half(1), "straight": lambda: straight(1),
+        "ours, bf16": lambda: in_bf16(painter.paint, requests[:1]), "straight": lambda: straight(1),
     }
     one = by_turns(calls, rounds=rounds)
-    many = by_turns({"ours": lambda: painter.paint(requests), "ours, bf16": lambda: half(16),
+    many = by_turns({"ours": lambda: painter.paint(requests), "ours, bf16": lambda: in_bf16(painter.paint, requests),
                      "straight": lambda: straight(16)}, rounds=rounds)
-    levels = np.abs(np.stack([a.image.astype(int) - b.image for a, b in zip(painter.paint(requests), half(16),
-                                                                            strict=True)]))
+    exact, rough = painter.paint(requests), in_bf16(painter.paint, requests)
+    levels = np.abs(np.stack([a.image.astype(int) - b.image for a, b in zip(exact, rough, strict=True)]))
     return {"bf16 differs by levels of 255": {"mean": round(float(levels.mean()), 2), "most": int(levels.max())},
             "one picture, ms": {name: round(1e3 * value, 2) for name, value in one.items()},
             "sixteen, pictures per second": {name: round(16 / value) for name, value in many.items()},

@@ -49,7 +49,7 @@ from limner.text.embedding_table import EmbeddingTable
 from limner.training.schedule import Schedule
 from limner.training.stage import Components
 from steps import next_steps
-from turns import by_turns, conditions, report
+from turns import by_turns, conditions, in_bf16, report
 
 SCHEDULE = Schedule(images=1_000_000, tick=1_000_000)
 
@@ -170,17 +170,12 @@ def measure_painting(config: StackGanConfig, *, rows: int, rounds: int) -> dict[
     first, second = build_sketch_generator(config).eval(), build_refinement_generator(config).eval()
     fast_first, fast_second = for_painting(copy.deepcopy(first)), for_painting(copy.deepcopy(second))
     sketch_last = sketch.contiguous(memory_format=torch.channels_last)
-
-    def half(paint: Callable[[Tensor, Tensor], Tensor], *given: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return paint(*given)
-
     stages: dict[str, dict[str, Callable[[], Tensor]]] = {
         "sketch": {"ours": lambda: fast_first.paint(code, noise),
-                   "ours, bf16": lambda: half(fast_first.paint, code, noise),
+                   "ours, bf16": lambda: in_bf16(fast_first.paint, code, noise),
                    "straight": lambda: plain_sketch(first, noise, code)},
         "refinement": {"ours": lambda: fast_second.paint(sketch_last, code),
-                       "ours, bf16": lambda: half(fast_second.paint, sketch_last, code),
+                       "ours, bf16": lambda: in_bf16(fast_second.paint, sketch_last, code),
                        "straight": lambda: plain_refinement(second, sketch, code)},
     }
     result = {}

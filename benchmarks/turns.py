@@ -10,9 +10,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+Result = TypeVar("Result")
 
 
 def by_turns(calls: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 2) -> dict[str, float]:
@@ -25,6 +27,12 @@ def by_turns(calls: Mapping[str, Callable[[], object]], *, rounds: int, warm_up:
             if turn >= warm_up:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def in_bf16(call: Callable[..., Result], *given: Any) -> Result:
+    """What ``--precision bf16`` does to painting."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return call(*given)
 
 
 def conditions() -> dict[str, Any]:

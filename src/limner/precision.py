@@ -1,12 +1,10 @@
-"""In which precision a device computes fastest."""
+"""In which precision a device computes fastest. Nothing here loads torch before a GPU is asked about."""
 
 from __future__ import annotations
 
 import platform
 from pathlib import Path
 from typing import Literal
-
-import torch
 
 Precision = Literal["32", "bf16", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("32", "bf16", "auto")
@@ -17,6 +15,8 @@ def resolve_precision(name: str, device: str) -> str:
     if name != "auto":
         return name
     if device == "cuda":
+        import torch
+
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
     return "bf16" if device == "cpu" and _processor_is_fast_in_bf16() else "32"
 

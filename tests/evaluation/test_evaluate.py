@@ -142,6 +142,14 @@ def test_an_earlier_picture_of_a_painting_can_be_judged(corpus: Corpus) -> None:
     assert np.array_equal(still.paintings[1], painter(still.captions[1], seed=1, condition_noise=0).array)
     with pytest.raises(LimnerError, match="no stage 'draft' to judge; it has sketch, refinement"):
         Bench(painter, corpus, samples=2, stage="draft").paintings  # noqa: B018, the error is what is wanted
+    for wrong, words in (({"stage": "draft"}, "no stage 'draft'"),
+                         ({"inputs": {"condition_noise": 11}}, "from 0 to 10"),
+                         ({"inputs": {"temperature": 1}}, "takes no input 'temperature'")):
+        bench = Bench(painter, corpus, samples=2, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(LimnerError, match=words):
+            evaluate(bench, ["faithfulness"])
+        assert "oracle" not in vars(bench)  # minutes of training that would have been for nothing
+    assert evaluate(still, ["timing"]).record["inputs"] == {"condition_noise": 0}
 
 
 def test_every_metric_of_the_table_is_there() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from limner.cli.terminal import inputs_of, parsed_value, progress, say
 from limner.errors import LimnerError
 from limner.evaluation.metrics import metric_names
+from limner.precision import PRECISIONS
 
 _EXAMPLES = """\
 examples:
@@ -53,7 +54,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="seed of the captions chosen and of the paintings (default 0)")
     parser.add_argument("--device", help="cpu, cuda ... (default: a GPU if there is one)")
-    parser.add_argument("--precision", choices=("32", "bf16", "auto"), default="32",
+    parser.add_argument("--precision", choices=PRECISIONS, default="32",
                         help="of the painter: 32, bf16, or auto, bf16 where it is faster (default 32)")
     parser.add_argument("--oracle", action="append", default=[], metavar="FIELD=VALUE",
                         help="change a setting of the oracle (steps, size, width ...); may be repeated")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from limner.cli.terminal import captions_in, inputs_of, progress, say
 from limner.errors import LimnerError
+from limner.precision import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     from limner.painting.painter import Painter
     from limner.painting.painting import Painting
-    from limner.precision import Precision
     from limner.systems.protocol import Request
 
 _EXAMPLES = """\
@@ -61,7 +61,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                              "works in steps, else the picture with the word left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each picture instead of paths")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
-    parser.add_argument("--precision", choices=("32", "bf16", "auto"),
+    parser.add_argument("--precision", choices=PRECISIONS,
                         help="32; bf16, faster on some processors and on GPUs, whose pixels differ a little; or auto, "
                              "bf16 where it is faster (default 32, or that of --like)")
     parser.set_defaults(run=run)

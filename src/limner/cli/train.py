@@ -9,6 +9,7 @@ from typing import Any
 
 from limner.cli.terminal import parsed_value, progress, say
 from limner.errors import LimnerError
+from limner.precision import PRECISIONS
 
 _EXAMPLES = """\
 examples:
@@ -50,7 +51,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                         help="tiny networks and schedules, all else as in the preset: a trial run in seconds")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default auto: a GPU if there is one)")
-    parser.add_argument("--precision", default="auto", help="32, bf16 or auto (default auto: bf16 where it is fast)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto",
+                        help="32, bf16 or auto (default auto: bf16 where it is fast)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's choice)")
     parser.add_argument("--keep", type=int, default=2, metavar="N", help="checkpoints kept beside the best (default 2)")
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where the cache of a read-only DATA goes")

@@ -144,6 +144,14 @@ class Bench:
         assert images is not None
         return images
 
+    def try_out(self) -> None:
+        """Paints one caption where a stage or inputs are asked for: a wrong one shall fail before an oracle is trained.
+
+        Raises LimnerError if the painter does not have the stage, or does not take an input.
+        """
+        if self.stage is not None or self.inputs:
+            self.paint(self.requests(self.captions[:1]))
+
     def _stage_of(self, painting: Painting) -> np.ndarray:
         if self.stage not in painting.stages:
             raise LimnerError(f"{self.painter.model.name} has no stage {self.stage!r} to judge; it has "

@@ -15,6 +15,7 @@ from limner.evaluation.bench import Bench
 from limner.evaluation.metric import Gallery, Measured
 from limner.evaluation.metrics import chosen
 from limner.evaluation.oracle_training import data_key
+from limner.painting.painting import recorded
 
 FORMAT = 2
 
@@ -54,9 +55,11 @@ def evaluate(bench: Bench, metrics: Sequence[str] | None = None) -> Evaluation:
         metrics: names of the table in ``metrics.py``; None for all that the data and the painter allow.
 
     Raises:
-        LimnerError: an unknown metric, or one that cannot be measured here; nothing has been painted then.
+        LimnerError: an unknown metric, or one that cannot be measured here; nothing has been painted then. Or a stage
+            or an input that the painter does not have.
     """
     wanted, passed_over = chosen(bench, metrics)
+    bench.try_out()
     measured = {name: metric.measure(bench) for name, metric in wanted.items()}
     warnings = [warning for found in measured.values() for warning in found.warnings]
     complaints = bench.complaints
@@ -76,8 +79,7 @@ def _record(bench: Bench, names: list[str]) -> dict[str, Any]:
         "asked": names,
         "captions": bench.which,
         "stage": bench.stage,
-        "inputs": {name: value if isinstance(value, (bool, int, float, str)) else "a picture"
-                   for name, value in bench.inputs.items()},
+        "inputs": recorded(bench.inputs),
         "samples": bench.samples,
         "seed": bench.seed,
         "judges": bench.judges,

@@ -26,6 +26,7 @@ from limner.evaluation.oracle import Oracle, OracleConfig, OracleNetwork, as_ima
 from limner.files import remove, written_atomically
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
+from limner.precision import resolve_precision
 from limner.randomness import stream
 from limner.training.tensors import load_tensors, save_tensors
 
@@ -93,8 +94,6 @@ def train_oracle(corpus: Corpus, config: OracleConfig, attributes: Attributes, *
     few, are learnt as well as the others; pictures are shifted at random by up to a 16th of their side. bfloat16 where
     the hardware multiplies in it.
     """
-    from limner.precision import resolve_precision
-
     device = device or torch.device("cpu")
     lessons = _lessons(corpus, config, attributes)
     with seeded_initialisation(config.seed, "oracle"):

@@ -69,7 +69,7 @@ class Painting:
             "caption": self.caption,
             "seed": self.seed,
             "index": self.index,
-            "inputs": {name: _recorded(value) for name, value in self.inputs.items()},
+            "inputs": {name: recorded(value) for name, value in self.inputs.items()},
             "model": vars(self.model).copy(),
             "settings": dict(self.settings),
             "size": list(self.image.size),
@@ -96,7 +96,7 @@ def pixel_hash(image: Image.Image) -> str:
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def _recorded(value: Any) -> Any:
+def recorded(value: Any) -> Any:
     """An input as JSON. Pictures and arrays are named by their hash: the story says which one, not what was in it."""
     if isinstance(value, Image.Image):
         return {"sha256": pixel_hash(value), "size": list(value.size)}
@@ -104,9 +104,9 @@ def _recorded(value: Any) -> Any:
         data = np.ascontiguousarray(value)
         return {"sha256": hashlib.sha256(data.tobytes()).hexdigest(), "shape": list(data.shape)}
     if isinstance(value, (list, tuple)):
-        return [_recorded(item) for item in value]
+        return [recorded(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): _recorded(item) for name, item in value.items()}
+        return {str(name): recorded(item) for name, item in value.items()}
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise LimnerError(f"an input is made of numbers, text, lists, pictures and arrays, not of {type(value).__name__}.")

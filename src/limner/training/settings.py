@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limner.errors import LimnerError
+from limner.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class RunSettings:
     """Seed of initial weights, batches and noise."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """bf16 autocast or plain float32; auto takes bf16 where it is faster (CUDA, AMX, AVX512-BF16 of AMD)."""
     threads: int = 0
     """CPU threads of torch; 0 leaves the choice to torch. Another number of threads may change last bits."""

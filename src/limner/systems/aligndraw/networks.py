@@ -6,7 +6,7 @@ input, forget, candidate, output, with one bias a gate.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,10 @@ class Generator(nn.Module):
         pixels = drawing.channels * drawing.image_size**2
         self.dec = nn.ParameterDict({"W_rec": matrix(units, 4 * units), "W_z": matrix(latent, 4 * units),
                                      "b": zeros(4 * units)})
+        self._free: dict[str, Any] = {"size": drawing.image_size, "count": drawing.write_size, "grid": drawing.grid}
+        self._placed: dict[str, Any] | None = {
+            "size": drawing.image_size, "count": drawing.write_size, "places": drawing.write_places,
+            "side": drawing.write_side} if drawing.write_places else None
         if drawing.write_size:
             self.write_head = affine(units, 2 * drawing.write_places + 1 if drawing.write_places else 5)
         self.patch = affine(units, drawing.channels * drawing.write_size**2 if drawing.write_size else pixels)
@@ -139,19 +143,11 @@ class Generator(nn.Module):
 
     def write_window(self, parameters: Tensor) -> Window:
         """The write window of parameters (B, P)."""
-        drawing = self.drawing
-        if drawing.write_places:
-            return placed_window(parameters, size=drawing.image_size, count=drawing.write_size,
-                                 places=drawing.write_places, side=drawing.write_side)
-        return window(parameters, size=drawing.image_size, count=drawing.write_size, grid=drawing.grid)
+        return placed_window(parameters, **self._placed) if self._placed else window(parameters, **self._free)
 
     def write_outline(self, parameters: Tensor) -> Tensor:
         """Where such a window lies (B, 4): see ``windows.outline``."""
-        drawing = self.drawing
-        if drawing.write_places:
-            return placed_outline(parameters, size=drawing.image_size, count=drawing.write_size,
-                                  places=drawing.write_places, side=drawing.write_side)
-        return outline(parameters, size=drawing.image_size, count=drawing.write_size, grid=drawing.grid)
+        return placed_outline(parameters, **self._placed) if self._placed else outline(parameters, **self._free)
 
     def attend(self, query: Tensor, words: Words) -> Tensor:
         """Soft alignment: queries (B, A), which are ``h_dec W + b``, to weights over the words (B, S), 0 beyond the
