@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_LARGEST_FACTOR = 8
 
 
 def groups_of(channels: int) -> int:
@@ -53,3 +58,40 @@ class ModulatedUpBlock(nn.Module):
         y = self.convolution1(functional.interpolate(y, scale_factor=2))
         y = self.convolution2(functional.leaky_relu(self.modulation2(self.normalisation2(y), condition), 0.2))
         return functional.interpolate(self.shortcut(x), scale_factor=2) + y
+
+
+class ModulatedDecoder(nn.Module):
+    """A vector to a picture; what the vector says modulates every layer.
+
+    Args:
+        input_size: length of the vector.
+        condition_size: length of what modulates the layers, a layer's view of the vector.
+        width: channels at full resolution; each halving of the side doubles them, up to 8 times.
+        image_size: side of the picture, a power of two.
+
+    The last doubling is a convolution at half the side whose channels are shuffled into pixels: full resolution, where
+    a channel is dearest, sees one 3x3 convolution to the three colours.
+    """
+
+    def __init__(self, *, input_size: int, condition_size: int, width: int, image_size: int) -> None:
+        super().__init__()
+        doublings = int(math.log2(image_size // 4))
+        channels = [width * min(2**i, _LARGEST_FACTOR) for i in range(doublings, 0, -1)]
+        self.start = nn.Linear(input_size, channels[0] * 16)
+        self.condition = nn.Linear(input_size, condition_size)
+        self.blocks = nn.ModuleList(
+            ModulatedUpBlock(before, after, condition_size) for before, after in itertools.pairwise(channels)
+        )
+        self.modulation = Modulation(channels[-1], condition_size)
+        self.up = nn.Conv2d(channels[-1], 4 * width, 3, padding=1)
+        self.to_rgb = nn.Conv2d(width, 3, 3, padding=1)
+
+    def decode(self, vector: Tensor) -> Tensor:
+        """(B, input_size) to pictures (B, 3, S, S) in -1..1."""
+        condition = functional.leaky_relu(self.condition(vector), 0.2)
+        x = self.start(vector).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            x = block(x, condition)
+        x = self.up(functional.leaky_relu(self.modulation(x, condition), 0.2))
+        x = functional.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        return torch.tanh(self.to_rgb(functional.leaky_relu(x, 0.2)))

@@ -63,3 +63,14 @@ def test_the_loss_of_stage_one_weighs_wrong_and_fake_by_a_half() -> None:
     expected = (np.mean(np.log1p(np.exp([-1.0, -2.0]))) + np.log1p(np.exp(0.5)) / 2
                 + np.mean(np.log1p(np.exp([-1.0, 0.0]))) / 2)
     np.testing.assert_allclose(parts.total.item(), expected, rtol=1e-6)
+
+
+def test_hinge_asks_nothing_beyond_the_margin() -> None:
+    real, wrong, fake = torch.tensor([1.5, 0.5]), torch.tensor([-3.0, -torch.inf, 1.0]), torch.tensor([-1.0, 0.0])
+    alone = Logits(real, torch.tensor([0.0])), Logits(fake, torch.tensor([1.0]))
+    parts = discriminator_loss(Logits(real), wrong, Logits(fake), loss="hinge")
+    assert (parts.real.item(), parts.fake.item()) == (0.25, 0.5)
+    np.testing.assert_allclose([parts.wrong.item(), parts.total.item()], [2 / 3, 0.25 + (2 / 3 + 0.5) / 2], rtol=1e-6)
+    both = discriminator_loss(alone[0], wrong, alone[1], loss="hinge")
+    np.testing.assert_allclose(both.total.item(), (0.25 + 1) / 2 + (2 / 3 + 0.5 + 2) / 3, rtol=1e-6)
+    assert generator_loss(alone[1], loss="hinge").item() == 0.5 - 1

@@ -11,8 +11,9 @@ from torch.nn import functional
 from limner.data.loader import Loader
 from limner.errors import LimnerError
 from limner.systems import get_system
+from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator
 from limner.systems.stackgan.config import Networks, StackGanConfig
-from limner.systems.stackgan.networks import Discriminator, SketchGenerator
+from limner.systems.stackgan.networks import Discriminator, ModulatedSketchGenerator, SketchGenerator
 from limner.systems.stackgan.presets import TENSORFLOW, debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.systems.stackgan.stages import StackGanStage
 from limner.training.stage import Components, weights_of
@@ -164,15 +165,32 @@ def test_with_layer_normalisation_no_picture_depends_on_its_company() -> None:
     torch.testing.assert_close(together[:1], alone)
 
 
-def test_the_projection_adds_a_dot_product_to_the_score() -> None:
+def test_the_projection_adds_the_agreement_to_the_score() -> None:
     network = Discriminator(image_size=64, width=2, condition_size=3, text_size=6, projection=True)
-    assert network.seen is not None
-    assert network.meant is not None
+    assert network.agreement is not None
     features, told = network.look(torch.randn(4, 3, 64, 64)), torch.randn(4, 6)
-    judged = network.judge(features, told)
-    product = (network.seen(features.flatten(1)) * network.meant(told)).sum(1) / 128**0.5
-    network.seen = None
-    torch.testing.assert_close(judged, network.judge(features, told) + product)
+    judged, agreement = network.judge(features, told), network.agreement(features, told)
+    network.agreement = None
+    torch.testing.assert_close(judged, network.judge(features, told) + agreement)
+
+
+def test_a_modulated_sketch_hears_the_caption_in_every_layer() -> None:
+    network = build_sketch_generator(stackgan_debug())
+    assert isinstance(network, ModulatedSketchGenerator)
+    noise, text = torch.randn(2, 4), torch.randn(2, 16)
+    painted, condition = network(text, noise, None)
+    assert painted.shape == (2, 3, 16, 16)
+    torch.testing.assert_close(painted, network.paint(condition.mean, noise))
+    torch.nn.init.zeros_(network.start.weight)  # what remains is what the modulations say
+    assert (network(text, noise, None)[0] - network(-text, noise, None)[0]).abs().max() > 1e-3
+
+
+def test_a_refinement_that_has_learnt_nothing_is_the_enlarged_sketch() -> None:
+    network = build_refinement_generator(stackgan_debug())
+    torch.nn.init.zeros_(network.to_rgb.weight)
+    flat = torch.tensor([-1.0, 0.25, 1.0])[None, :, None, None].expand(2, -1, 16, 16)
+    painted = network.paint(flat, torch.randn(2, 8))
+    torch.testing.assert_close(painted, flat[:, :, :1, :1].clamp(-0.99, 0.99).expand(2, -1, 64, 64))
 
 
 def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_at_the_batch() -> None:
@@ -252,6 +270,7 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("networks", {"discriminator_reads": "condition"}, "whitened is about captions"),
     ("text", {"image_size": 64}, "set networks.encoder_maps=false"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
+    ("networks", {"sketch_residual": True}, "needs sketch_residual=false"),
     ("networks", {"discriminator_residual": True}, "does not go with normalisation 'layer'"),
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
     ("sketch", {"learning_rate": 0.0}, "learning_rate must be between"),

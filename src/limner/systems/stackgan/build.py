@@ -15,16 +15,27 @@ from limner.nn.conditioning import truncated_normal
 from limner.randomness import torch_generator
 from limner.systems.captions import Captions, held_out_pictures, matched_captions
 from limner.systems.stackgan.config import EmbeddingFile, Networks, StackGanConfig
-from limner.systems.stackgan.networks import Discriminator, RefinementGenerator, SketchGenerator
+from limner.systems.stackgan.networks import (
+    Discriminator,
+    ModulatedSketchGenerator,
+    RefinementGenerator,
+    Sketcher,
+    SketchGenerator,
+)
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.stage import Components
 
 StageName = Literal["sketch", "refinement"]
 
 
-def build_sketch_generator(config: StackGanConfig) -> SketchGenerator:
+def build_sketch_generator(config: StackGanConfig) -> Sketcher:
     """Stage I with torch's first weights."""
     sizes = config.networks
+    if sizes.modulated:
+        return ModulatedSketchGenerator(
+            text_size=config.text_size, condition_size=sizes.condition_size, noise_size=sizes.noise_size,
+            width=sizes.generator_width, image_size=sizes.sketch_size, activation=sizes.condition_activation,
+            deviation=sizes.condition_deviation, whitened=sizes.whitened)
     return SketchGenerator(
         text_size=config.text_size, condition_size=sizes.condition_size, noise_size=sizes.noise_size,
         width=sizes.generator_width, image_size=sizes.sketch_size, activation=sizes.condition_activation,
@@ -38,7 +49,8 @@ def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
     return RefinementGenerator(
         text_size=config.text_size, condition_size=sizes.condition_size, width=sizes.generator_width,
         sketch_size=sizes.sketch_size, image_size=sizes.image_size, residual_blocks=sizes.residual_blocks,
-        activation=sizes.condition_activation, deviation=sizes.condition_deviation, whitened=sizes.whitened)
+        activation=sizes.condition_activation, deviation=sizes.condition_deviation, whitened=sizes.whitened,
+        keeps_sketch=sizes.keeps_sketch)
 
 
 def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Sequence[int] = ()) -> Discriminator:

@@ -55,6 +55,10 @@ class Networks:
     sketch_residual: bool = False
     """The sketch's generator has bottlenecks, a bias in its first layer and no hidden layer at full resolution
     (TensorFlow)."""
+    modulated: bool = False
+    """The sketch's generator hears noise and condition at every layer, in residual blocks (ours)."""
+    keeps_sketch: bool = False
+    """The refinement adds to the enlarged sketch instead of painting all anew (ours)."""
     discriminator_residual: bool = False
     """Both discriminators have a bottleneck at 4x4 and a score without bias (TensorFlow)."""
     discriminator_reads: Literal["condition", "caption"] = "condition"
@@ -69,7 +73,6 @@ class Networks:
     real and painted pictures then go through in one pass."""
     projection: bool = False
     """To the discriminators' matching score comes a dot product of what was seen and what the caption means (ours)."""
-
     whitened: bool = False
     """Both networks read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
     variance (ours)."""
@@ -90,6 +93,9 @@ class Networks:
         if 8 * self.generator_width < self.sketch_size // 4 or 4 * self.generator_width < 1 << doublings:
             raise LimnerError(f"generator_width {self.generator_width} leaves no channels after so many doublings of "
                               "the side; it must be larger.")
+        if self.modulated and (self.sketch_residual or self.generator_width < 2):
+            raise LimnerError("a modulated sketch has residual blocks of its own and half as many channels as "
+                              "generator_width: it needs sketch_residual=false and generator_width 2 at least.")
         if self.normalisation == "layer" and self.discriminator_residual:
             raise LimnerError("the bottleneck of discriminator_residual has batch normalisation: it does not go with "
                               "normalisation 'layer'.")
@@ -110,6 +116,9 @@ class GanTraining:
     are."""
     decay_from: float = 1.0
     """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""
+    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
+    """Of the discriminator's scores: cross entropy (both releases) or hinge, which asks nothing more of pairs that are
+    told apart by a margin (ours)."""
     kl_weight: float = 2.0
     """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     captions: int = 1

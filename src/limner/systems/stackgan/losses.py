@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Loss = Literal["cross-entropy", "hinge"]
 
 
 class DiscriminatorLoss(NamedTuple):
@@ -31,7 +33,15 @@ def cross_entropy(logits: Tensor, *, real: bool) -> Tensor:
     return functional.softplus(-logits if real else logits).mean()
 
 
-def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits) -> DiscriminatorLoss:
+def hinge(scores: Tensor, *, real: bool) -> Tensor:
+    """``relu(1 - s)`` of scores (B,) of real pairs, ``relu(1 + s)`` of others, the mean over the batch, in float32 at
+    least: nothing more is asked of a pair beyond the margin."""
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return functional.relu(1 - scores if real else 1 + scores).mean()
+
+
+def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits, *, loss: Loss = "cross-entropy"
+                       ) -> DiscriminatorLoss:
     """Matching-aware discriminator loss of real, mismatched and painted pairs.
 
     Without scores of pictures alone, ``real + (wrong + fake) / 2``. With them (PyTorch release, Stage II),
@@ -42,22 +52,27 @@ def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits) -> Discriminat
         real: logits of real pictures with their own captions.
         wrong: logits (any number) of real pictures with other captions.
         fake: logits of painted pictures with the captions they were painted from.
+        loss: what a logit costs.
 
-    Source: the two official releases.
+    Source: the two official releases, which take the cross entropy.
     """
-    of_real, of_wrong = cross_entropy(real.matched, real=True), cross_entropy(wrong, real=False)
-    of_fake = cross_entropy(fake.matched, real=False)
+    cost = cross_entropy if loss == "cross-entropy" else hinge
+    of_real, of_wrong = cost(real.matched, real=True), cost(wrong, real=False)
+    of_fake = cost(fake.matched, real=False)
     if real.alone is None or fake.alone is None:
         return DiscriminatorLoss(of_real + (of_wrong + of_fake) / 2, of_real, of_wrong, of_fake)
-    real_alone, fake_alone = cross_entropy(real.alone, real=True), cross_entropy(fake.alone, real=False)
+    real_alone, fake_alone = cost(real.alone, real=True), cost(fake.alone, real=False)
     both = (of_real + real_alone) / 2
     return DiscriminatorLoss(both + (of_wrong + of_fake + fake_alone) / 3, both, of_wrong, (of_fake + fake_alone) / 2)
 
 
-def generator_loss(fake: Logits) -> Tensor:
-    """Non-saturating generator loss, ``-log D``; the score of pictures alone is added where there is one.
+def generator_loss(fake: Logits, *, loss: Loss = "cross-entropy") -> Tensor:
+    """Non-saturating generator loss, ``-log D`` (with hinge the negated scores); that of the score of pictures alone
+    is added where there is one.
 
     Source: the two official releases; the published objective is the saturating ``log(1 - D)``.
     """
-    loss = cross_entropy(fake.matched, real=True)
-    return loss if fake.alone is None else loss + cross_entropy(fake.alone, real=True)
+    scores = [score for score in fake if score is not None]
+    if loss == "hinge":
+        return -torch.stack([score.float().mean() for score in scores]).sum()
+    return torch.stack([cross_entropy(score, real=True) for score in scores]).sum()

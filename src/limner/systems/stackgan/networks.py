@@ -16,17 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.nn.agreement import Agreement
 from limner.nn.blocks import Bottleneck
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
+from limner.nn.modulation import ModulatedDecoder
 from limner.nn.upsampling import doubled, doubling_for_painting
 from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d
 from limner.nn.winograd import use_winograd
 
 Normalisation = Literal["batch", "layer"]
-_PROJECTION = 128
+_SATURATED = 0.99  # values of a sketch beyond are taken for it before the enlarged sketch is added to
 _leaky_relu = partial(functional.leaky_relu, negative_slope=0.2)
 
 
@@ -122,6 +124,31 @@ class SketchGenerator(nn.Module):
         return torch.tanh(self.to_rgb(x))
 
 
+class ModulatedSketchGenerator(ModulatedDecoder):
+    """Stage I as we paint it: the same inputs as ``SketchGenerator``, which modulate every layer instead of the first.
+
+    Args:
+        text_size, condition_size, noise_size, image_size, activation, deviation, whitened: as ``SketchGenerator``.
+        width: channels g of which full resolution has half, as there.
+    """
+
+    def __init__(self, *, text_size: int, condition_size: int, noise_size: int, width: int, image_size: int,
+                 activation: Activation, deviation: Deviation, whitened: bool) -> None:
+        super().__init__(input_size=noise_size + condition_size, condition_size=condition_size, width=width // 2,
+                         image_size=image_size)
+        self.augmentation = ConditioningAugmentation(text_size, condition_size, activation=activation,
+                                                     deviation=deviation, whitened=whitened)
+
+    def forward(self, text: Tensor, noise: Tensor, condition_noise: Tensor | None) -> tuple[Tensor, Condition]:
+        """Embeddings (B, T), noise (B, Z) and noise of the condition (B, C) to sketches (B, 3, S, S) in -1..1."""
+        condition = self.augmentation(text, condition_noise)
+        return self.paint(condition.code, noise), condition
+
+    def paint(self, code: Tensor, noise: Tensor) -> Tensor:
+        """Codes (B, C) and noise (B, Z) to sketches (B, 3, S, S) in -1..1."""
+        return self.decode(torch.cat([noise, code], dim=1))
+
+
 class ResidualBlock(nn.Module):
     """``relu(x + f(x))`` with f = two 3x3 convolutions, batch normalisation after each, ReLU between."""
 
@@ -147,14 +174,16 @@ class RefinementGenerator(nn.Module):
         sketch_size, image_size: sides, powers of two.
         residual_blocks: R blocks behind the joint.
         activation, deviation, whitened: of its own conditioning augmentation.
+        keeps_sketch: add to the enlarged sketch (ours) instead of painting all anew.
 
-    The same in both releases.
+    Otherwise the same in both releases.
     """
 
     def __init__(self, *, text_size: int = 1024, condition_size: int = 128, width: int = 128, sketch_size: int = 64,
                  image_size: int = 256, residual_blocks: int = 4, activation: Activation = "relu",
-                 deviation: Deviation = "log-variance", whitened: bool = False) -> None:
+                 deviation: Deviation = "log-variance", whitened: bool = False, keeps_sketch: bool = False) -> None:
         super().__init__()
+        self.enlargement = image_size // sketch_size if keeps_sketch else None
         self.augmentation = ConditioningAugmentation(text_size, condition_size, activation=activation,
                                                      deviation=deviation, whitened=whitened)
         self.encode1 = _convolution3(3, width)
@@ -185,10 +214,15 @@ class RefinementGenerator(nn.Module):
             x = block(x)
         for up in self.ups:
             x = up(x)
-        return torch.tanh(self.to_rgb(x))
+        x = self.to_rgb(x)
+        if self.enlargement is not None:
+            before = torch.atanh(sketch.float().clamp(-_SATURATED, _SATURATED))
+            x = x + functional.interpolate(before, scale_factor=self.enlargement, mode="bilinear")
+        return torch.tanh(x)
 
 
-G = TypeVar("G", SketchGenerator, RefinementGenerator)
+Sketcher = SketchGenerator | ModulatedSketchGenerator
+G = TypeVar("G", bound=Sketcher | RefinementGenerator)
 
 
 def for_painting(generator: G) -> G:
@@ -196,8 +230,7 @@ def for_painting(generator: G) -> G:
     layers before them, kernels of doublings and of wide convolutions worked out. Names and shapes of its state change.
     """
     fold_batch_norms(generator.eval().requires_grad_(False))
-    for up in generator.ups:
-        assert isinstance(up, UpBlock)
+    for up in [module for module in generator.modules() if isinstance(module, UpBlock)]:
         up.convolution = doubling_for_painting(up.convolution, side=up.side)
     use_winograd(generator)
     return channels_last(generator)
@@ -220,8 +253,7 @@ class Discriminator(nn.Module):
         unconditional: a second score that sees the picture alone (PyTorch, Stage II).
         normalisation: of every layer but the first and the scores: ``batch`` (both releases), or ``layer``: over all
             channels and places, each picture by itself.
-        projection: to the matching score comes a dot product of what was seen and what the caption means (Miyato and
-            Koyama 2018).
+        projection: to the matching score comes the agreement of what was seen and what the caption means (ours).
         whitened: whiten the embeddings that the network reads (ours).
         lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
             side of the next; a 1x1 convolution adds them to those of the same side (compare projected GANs, Sauer et
@@ -256,8 +288,7 @@ class Discriminator(nn.Module):
                                             padding=joint_kernel // 2, bias=False))
         self.score = nn.Conv2d(features, 1, 4, stride=4, bias=not residual)
         self.score_alone = nn.Conv2d(features, 1, 4, stride=4) if unconditional else None
-        self.seen = nn.Linear(features * 16, _PROJECTION) if projection else None
-        self.meant = nn.Linear(text_size or condition_size, _PROJECTION) if projection else None
+        self.agreement = Agreement(features, text_size or condition_size) if projection else None
         linear = set()  # positions in the chain of blocks that no activation follows
         if residual:
             linear = {len(self.downs) + len(self.reductions) - 1} | (set() if reduced else {len(self.downs) - 2})
@@ -286,10 +317,7 @@ class Discriminator(nn.Module):
         condition = condition if self.whitened is None else self.whitened(condition)
         told = condition if self.text is None else _leaky_relu(self.text(condition))
         score = self.score(_leaky_relu(self.joint(torch.cat([features, _tiled(told, features)], dim=1)))).flatten()
-        if self.seen is None or self.meant is None:
-            return score
-        agreement = (self.seen(features.flatten(1)) * self.meant(condition)).float().sum(1)
-        return score + agreement / math.sqrt(_PROJECTION)
+        return score if self.agreement is None else score + self.agreement(features, condition)
 
     def judge_alone(self, features: Tensor) -> Tensor | None:
         """Feature maps (B, F, 4, 4) to logits (B,): real? None where there is no such score."""

@@ -27,6 +27,7 @@ from limner.systems.stackgan.build import (
 )
 from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
+from limner.systems.stackgan.networks import ModulatedSketchGenerator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
@@ -66,7 +67,8 @@ class StackGanStage:
         self.averaged: tuple[str, ...] = (stage,)
         self.modules: dict[str, nn.Module] = {stage: self.generator, "discriminator": self.discriminator}
         for name, network in self.modules.items():
-            initialise(network, seed, f"stackgan/{stage}/{name}")
+            if not isinstance(network, ModulatedSketchGenerator):
+                initialise(network, seed, f"stackgan/{stage}/{name}")
             channels_last(network)
             for module in network.modules():
                 if isinstance(module, Whitened):
@@ -138,7 +140,7 @@ class StackGanStage:
             else:
                 wrong = self._judged_wrongly(seen["real"], batch, text, told[0], context)
             painted = self._judged(seen["fake"], told[1])
-        parts = discriminator_loss(real, wrong, painted)
+        parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
         context.update(self.optimisers["discriminator"], parts.total)
         return {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
 
@@ -147,7 +149,7 @@ class StackGanStage:
         with context.autocast():
             judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
         self.discriminator.requires_grad_(True)
-        loss = generator_loss(judged)
+        loss = generator_loss(judged, loss=self.gan.loss)
         parts = {"generator": loss}
         if self.config.networks.augmentation:
             parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
