@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limner.nn.losses import eps_bce, variety
+from limner.nn.losses import eps_bce, painted_cost, score_cost, variety
 
 
 def test_values_and_gradients_equal_torch7():
@@ -32,3 +32,21 @@ def test_variety_counts_pairs_up_to_the_goal():
     assert moved.grad is not None
     assert moved.grad[2].any()
     assert not moved.grad[3].any()  # far enough
+
+
+def test_saturated_logits_keep_their_gradient() -> None:
+    logits = torch.tensor([-200.0, 200.0], requires_grad=True)
+    loss = score_cost(logits, real=True).mean()
+    loss.backward()
+    assert loss.item() == 100
+    assert logits.grad is not None
+    assert logits.grad.tolist() == [-0.5, 0]
+
+
+def test_hinge_costs_nothing_beyond_the_margin_and_pays_the_generator_by_the_score() -> None:
+    scores = torch.tensor([1.5, 0.5, -2.0])
+    assert score_cost(scores, real=True, loss="hinge").tolist() == [0, 0.5, 3]
+    assert score_cost(scores, real=False, loss="hinge").tolist() == [2.5, 1.5, 0]
+    assert painted_cost(scores, loss="hinge").tolist() == [-1.5, -0.5, 2]
+    assert score_cost(scores.double(), real=True).dtype == torch.float64
+    assert painted_cost(scores.bfloat16(), loss="hinge").dtype == torch.float32

@@ -1,11 +1,33 @@
 """Losses that several systems share."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 BCE_EPSILON = 1e-12
+
+ScoreLoss = Literal["cross-entropy", "hinge"]
+
+
+def score_cost(scores: Tensor, *, real: bool, loss: ScoreLoss = "cross-entropy") -> Tensor:
+    """What a discriminator pays for each of its scores (B,) of real pairs, or of others, in float32 at least.
+
+    ``cross-entropy`` takes scores as logits; ``hinge`` is ``relu(1 - s)`` for real pairs and ``relu(1 + s)`` for
+    others: nothing more is asked beyond the margin.
+    """
+    signed = _exact(scores) if real else -_exact(scores)
+    return functional.softplus(-signed) if loss == "cross-entropy" else functional.relu(1 - signed)
+
+
+def painted_cost(scores: Tensor, *, loss: ScoreLoss = "cross-entropy") -> Tensor:
+    """What a generator pays for each score (B,) of its pictures: ``-log sigmoid(s)``, or with ``hinge`` ``-s``."""
+    return score_cost(scores, real=True) if loss == "cross-entropy" else -_exact(scores)
+
+
+def _exact(scores: Tensor) -> Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def eps_bce(probabilities: Tensor, *, real: bool) -> Tensor:

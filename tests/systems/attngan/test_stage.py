@@ -15,6 +15,9 @@ from limner.data.loader import Loader
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.errors import LimnerError
+from limner.matching.damsm.config import DamsmImage
+from limner.matching.damsm.image_encoder import SmallRegions
+from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.config import AttnGanConfig
@@ -67,6 +70,40 @@ def test_layer_normalised_pictures_may_pass_in_one_go(unconditional: bool) -> No
     for arguments in ({}, {"told": torch.randn(4, 8), "wrong": wrong}):
         torch.testing.assert_close(_losses(network, together=True, **arguments),
                                    _losses(network, together=False, **arguments))
+
+
+@pytest.mark.parametrize(("side", "taken"), [(16, 1), (32, 2), (64, 3), (128, 3)])
+def test_discriminators_of_all_sides_are_lent_the_maps_that_fit(side: int, taken: int) -> None:
+    torch.manual_seed(0)
+    encoder = SmallRegions(8, image_size=64, width=2)
+    network = Discriminator(side=side, text_size=8, width=4, norm="layer", whitened=True, projection=True,
+                            lent=encoder.map_channels)
+    assert len(network.laterals) == taken
+    images, sentences = torch.randn(2, 3, side, side), torch.randn(2, 8)
+    maps = encoder.maps(images)
+    assert [each.shape[-1] for each in maps] == [16, 8, 4]
+    features = network.look(images, maps)
+    assert network.judge(features, sentences).shape == (2,)
+    assert not torch.equal(features, network.look(images, [torch.zeros_like(each) for each in maps]))
+    regions, vectors = encoder(images)
+    torch.testing.assert_close(regions, encoder.to_regions(maps[1]))
+    torch.testing.assert_close(vectors, encoder.to_vector(maps[2].flatten(1)))
+
+
+def test_both_whitenings_know_the_captions(corpus: Corpus) -> None:
+    stage, _ = _stage(attngan_debug(), corpus)
+    assert stage.table is not None
+    for network in stage.modules.values():
+        [whitened] = [module for module in network.modules() if isinstance(module, Whitened)]
+        torch.testing.assert_close(whitened.mean, stage.table.embeddings.mean(0))
+
+
+def test_maps_are_lent_by_the_small_encoder_only() -> None:
+    config = attngan_debug()
+    for damsm in (replace(config.damsm, image_size=48), replace(config.damsm, image=DamsmImage(
+            architecture="inception"), image_size=299)):
+        with pytest.raises(LimnerError, match="image encoder small has feature maps"):
+            replace(config, damsm=damsm)
 
 
 def test_a_wrong_pair_without_weight_does_not_count() -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmConfig
+from limner.vision.encoders import resized
 from limner.vision.inception import InceptionTrunk
 
 INITIAL_RANGE = 0.1
@@ -57,6 +58,9 @@ class SmallRegions(nn.Module):
         halvings = int(math.log2(image_size / _REGIONS))
         channels = [3, *(width * min(2**i, _MOST) for i in range(halvings))]
         last = channels[-1]
+        self._downs = halvings
+        self.map_channels = channels[-2], last, last
+        """Channels of ``maps``; meaningless where there is but one halving."""
         downs = [_layer(before, after, kernel=4, stride=2) for before, after in itertools.pairwise(channels)]
         self.local = nn.Sequential(*downs, _layer(last, last, kernel=3), _layer(last, last, kernel=3))
         self.to_regions = nn.Conv2d(last, embedding, 1, bias=False)
@@ -66,10 +70,14 @@ class SmallRegions(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, S, S) in -1..1 to regions (B, D, H, W) and pictures' vectors (B, D)."""
-        if images.shape[-1] != self.image_size:
-            images = functional.interpolate(images, (self.image_size, self.image_size), mode="bilinear", antialias=True)
-        x = self.local(images)
-        return self.to_regions(x), self.to_vector(self.wide(x).flatten(1))
+        _, x, wide = self.maps(images)
+        return self.to_regions(x), self.to_vector(wide.flatten(1))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Pictures (B, 3, S, S) in -1..1 to feature maps: twice as many regions a side, the regions', and half."""
+        fine = self.local[: self._downs - 1](resized(images, self.image_size))
+        regions = self.local[self._downs - 1 :](fine)
+        return [fine, regions, self.wide(regions)]
 
 
 def _layer(before: int, after: int, *, kernel: int, stride: int = 1) -> nn.Sequential:

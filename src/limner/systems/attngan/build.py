@@ -11,4 +11,5 @@ def build_generator(config: AttnGanConfig) -> Generator:
     gan = config.gan
     return Generator(sides=gan.sides, text_size=config.damsm.embedding, noise_size=gan.noise_size,
                      condition_size=gan.condition_size, width=gan.generator_width,
-                     residual_blocks=gan.residual_blocks, one_image=gan.dcgan, official_mask=gan.official_mask)
+                     residual_blocks=gan.residual_blocks, one_image=gan.dcgan, official_mask=gan.official_mask,
+                     whitened=gan.whitened)

@@ -53,6 +53,16 @@ class GanConfig:
     """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
     picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass
     in one go."""
+    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
+    """Of the discriminators' scores: cross entropy (the authors') or hinge, which asks nothing more of pairs that are
+    told apart by a margin."""
+    whitened: bool = False
+    """Condition and discriminators read captions' vectors whitened: what the text encoder learnt late lies in
+    directions of little variance."""
+    projection: bool = False
+    """To the discriminators' conditional score comes a dot product of what was seen and what the caption means."""
+    encoder_maps: bool = False
+    """The discriminators also see the feature maps of DAMSM's image encoder (``small`` only), frozen."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: half of the captions are then painted, each
     twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
@@ -128,3 +138,10 @@ class AttnGanConfig:
     """The matching model."""
     gan: GanConfig
     """The adversarial stage."""
+
+    def __post_init__(self) -> None:
+        damsm = self.damsm
+        if self.gan.encoder_maps and (damsm.image.architecture != "small" or damsm.image_size < 32
+                                      or damsm.image_size & (damsm.image_size - 1)):
+            raise LimnerError("only DAMSM's image encoder small has feature maps to lend, where damsm.image_size is a "
+                              "power of two from 32 up: set gan.encoder_maps=false.")

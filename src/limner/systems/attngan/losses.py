@@ -5,12 +5,13 @@ The paper's eqs. 5 and 6 have a factor of one half everywhere and no wrong pairs
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from limner.nn.losses import ScoreLoss, painted_cost, score_cost
 from limner.systems.attngan.networks import Discriminator
 
 
@@ -32,11 +33,20 @@ class DiscriminatorLoss(NamedTuple):
     wrong: Tensor
 
 
+Lend = Callable[[Tensor], Sequence[Tensor]]
+"""Pictures (B, 3, S, S) to another network's maps of them, see ``Discriminator``."""
+
+
+def _nothing(images: Tensor) -> Sequence[Tensor]:
+    return ()
+
+
 def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
-                       told: Tensor | None = None, wrong: Wrong | None = None) -> DiscriminatorLoss:
+                       told: Tensor | None = None, wrong: Wrong | None = None, loss: ScoreLoss = "cross-entropy",
+                       lend: Lend = _nothing) -> DiscriminatorLoss:
     """Real pictures with their captions, painted ones, and real ones with another caption.
 
-    With U the cross-entropy of the unconditional head, C that of the conditional one, B rows:
+    With U the cost of the unconditional head (the authors' is cross-entropy), C that of the conditional one, B rows:
     ``(U(real) + C(real)) / 2 + (U(fake) + C(fake) + C(wrong)) / 3``; without the unconditional head
     ``C(real) + (C(fake) + C(wrong)) / 2``. The wrong pairs reuse the features of the real pictures. Where there is
     batch normalisation it sees real, painted and wrong pairs each alone; otherwise all pass in one go.
@@ -47,45 +57,44 @@ def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor,
         told: (B, D), captions of the painted pictures; without it, ``sentences``.
         wrong: other captions for the real pictures; without it, each but the last has the next row's, as in the
             authors' code, which may be of one class by chance.
+        loss: what a score costs.
+        lend: for a discriminator that is lent maps.
     """
     told = sentences if told is None else told
     other = sentences[1:] if wrong is None else wrong.sentences
     pictures = torch.arange(len(other), device=real.device) % len(real)
     if discriminator.by_batch:
-        of_real, of_fake = discriminator.look(real), discriminator.look(fake)
+        of_real, of_fake = discriminator.look(real, lend(real)), discriminator.look(fake, lend(fake))
         right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
         mismatched = discriminator.judge(of_real[pictures], other)
         alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
-        rows, seen = len(real), discriminator.look(torch.cat([real, fake]))
+        rows, joined = len(real), torch.cat([real, fake])
+        seen = discriminator.look(joined, lend(joined))
         judged = discriminator.judge(torch.cat([seen, seen[pictures]]), torch.cat([sentences, told, other]))
         right, painted, mismatched = judged.split([rows, len(fake), len(other)])
         both = discriminator.judge_alone(seen)
         alone = (None, None) if both is None else both.split([rows, len(fake)])
-    real_part, fake_part = _bce(right, 1.0), _bce(painted, 0.0)
-    if wrong is None:
-        wrong_part = _bce(mismatched, 0.0)
-    else:
-        costs = functional.softplus(mismatched.float()) * wrong.weights
-        wrong_part = costs.sum() / wrong.weights.sum().clamp(min=1.0)
+    real_part = score_cost(right, real=True, loss=loss).mean()
+    fake_part = score_cost(painted, real=False, loss=loss).mean()
+    costs = score_cost(mismatched, real=False, loss=loss)
+    wrong_part = costs.mean() if wrong is None else (costs * wrong.weights).sum() / wrong.weights.sum().clamp(min=1.0)
     real_alone, fake_alone = alone
     if real_alone is None or fake_alone is None:
         return DiscriminatorLoss(real_part + (fake_part + wrong_part) / 2, real_part, fake_part, wrong_part)
-    real_sum = _bce(real_alone, 1.0) + real_part
-    fake_sum = _bce(fake_alone, 0.0) + fake_part
+    real_sum = score_cost(real_alone, real=True, loss=loss).mean() + real_part
+    fake_sum = score_cost(fake_alone, real=False, loss=loss).mean() + fake_part
     return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong_part) / 3, real_sum / 2, fake_sum / 2, wrong_part)
 
 
-def adversarial_loss(discriminator: Discriminator, fake: Tensor, sentences: Tensor) -> Tensor:
-    """What the generator pays for one size: U(fake) + C(fake) against the label of real pictures, without halves."""
-    features = discriminator.look(fake)
+def adversarial_loss(discriminator: Discriminator, fake: Tensor, sentences: Tensor, *,
+                     loss: ScoreLoss = "cross-entropy", lend: Lend = _nothing) -> Tensor:
+    """What the generator pays for one size, U(fake) + C(fake) against the label of real pictures, without halves.
+
+    The authors' code takes probabilities, with the logarithm cut off where they round to 0 or 1; on logits it neither
+    overflows nor loses its gradient there.
+    """
+    features = discriminator.look(fake, lend(fake))
     alone = discriminator.judge_alone(features)
-    matched = _bce(discriminator.judge(features, sentences), 1.0)
-    return matched if alone is None else _bce(alone, 1.0) + matched
-
-
-def _bce(logits: Tensor, label: float) -> Tensor:
-    """Mean cross-entropy. The authors' code takes probabilities, with the logarithm cut off where they round to 0 or 1;
-    on logits it neither overflows nor loses its gradient there."""
-    logits = logits.float()
-    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+    matched = painted_cost(discriminator.judge(features, sentences), loss=loss).mean()
+    return matched if alone is None else painted_cost(alone, loss=loss).mean() + matched

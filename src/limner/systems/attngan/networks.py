@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from limner.nn.agreement import Agreement
 from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
 from limner.nn.layout import channels_last
 from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d
 
 FIRST_SIDE = 4
@@ -171,13 +174,15 @@ class Generator(nn.Module):
         residual_blocks: of every refining stage.
         one_image: the DCGAN form, which has one head, on the last map.
         official_mask: see ``WordAttention``.
+        whitened: whiten the caption's vector that becomes the condition (ours).
     """
 
     def __init__(self, *, sides: tuple[int, ...], text_size: int, noise_size: int, condition_size: int, width: int,
-                 residual_blocks: int, one_image: bool = False, official_mask: bool = False) -> None:
+                 residual_blocks: int, one_image: bool = False, official_mask: bool = False, whitened: bool = False
+                 ) -> None:
         super().__init__()
         self.official_mask = official_mask
-        self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu")
+        self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu", whitened=whitened)
         self.first = FirstStage(condition_size + noise_size, width=width, side=sides[0])
         self.refining = nn.ModuleList(
             RefiningStage(width=width, word_size=text_size, residual_blocks=residual_blocks) for _ in sides[1:]
@@ -232,9 +237,11 @@ class Down(nn.Module):
         if not first and norm != "spectral":
             self.norm = nn.BatchNorm2d(after) if norm == "batch" else nn.GroupNorm(1, after)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3."""
-        return functional.leaky_relu(self.norm(self.convolution(x)), 0.2)
+    def forward(self, x: Tensor, addition: Tensor | None = None) -> Tensor:
+        """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3;
+        ``addition``, of the same shape, is added before the normalisation."""
+        x = self.convolution(x)
+        return functional.leaky_relu(self.norm(x if addition is None else x + addition), 0.2)
 
 
 class Discriminator(nn.Module):
@@ -249,10 +256,15 @@ class Discriminator(nn.Module):
         unconditional: also a head that judges the picture alone; the DCGAN form has none.
         norm: ``batch`` normalisation after every convolution but the first, as in the paper; ``layer`` normalisation
             there, over all channels and places of a picture; or ``spectral`` normalisation of every convolution.
+        whitened: whiten the captions' vectors (ours; ``whitened.fit`` takes the statistics).
+        projection: to the conditional score comes the agreement of what was seen and what the caption means (ours).
+        lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
+            side of the next; 1x1 convolutions add them to the maps of the same side, all but the first layer's
+            (compare projected GANs, Sauer et al. 2021).
     """
 
-    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch"
-                 ) -> None:
+    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch",
+                 whitened: bool = False, projection: bool = False, lent: Sequence[int] = ()) -> None:
         super().__init__()
         self.by_batch = norm == "batch"
         halvings = int(math.log2(side / FIRST_SIDE))
@@ -262,20 +274,32 @@ class Discriminator(nn.Module):
             Down(before, after, kernel=4, norm=norm, first=i == 0)
             for i, (before, after) in enumerate(itertools.pairwise(channels))
         ))
+        taken = min(len(lent), len(self.downs) - 1)
+        self.laterals = nn.ModuleList(nn.Conv2d(count, own, 1, bias=False) for count, own in
+                                      zip(lent[len(lent) - taken :], channels[len(channels) - taken :], strict=True))
         back = [channels[-1] >> i for i in range(int(math.log2(channels[-1] // code)) + 1)]
         self.backs = nn.Sequential(*itertools.starmap(partial(Down, kernel=3, norm=norm), itertools.pairwise(back)))
+        self.whitened = Whitened(text_size) if whitened else None
+        self.agreement = Agreement(code, text_size) if projection else None
         self.joint = Down(code + text_size, code, kernel=3, norm=norm)
         self.conditional = _score(code, norm)
         self.unconditional = _score(code, norm) if unconditional else None
 
-    def look(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, side, side) to features (B, F, 4, 4)."""
-        return self.backs(self.downs(images))
+    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
+        """Pictures (B, 3, side, side), and the lent maps of them, to features (B, F, 4, 4)."""
+        x, own = images, len(self.downs) - len(self.laterals)
+        additions = [lateral(maps) for lateral, maps in
+                     zip(self.laterals, lent[len(lent) - len(self.laterals) :], strict=True)]
+        for place, down in enumerate(self.downs):
+            x = down(x) if place < own else down(x, additions[place - own])
+        return self.backs(x)
 
     def judge(self, features: Tensor, sentences: Tensor) -> Tensor:
         """Features and captions (B, D) to logits (B,): the picture is real and the caption its own."""
+        sentences = sentences if self.whitened is None else self.whitened(sentences)
         text = sentences.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        return self.conditional(self.joint(torch.cat([features, text], dim=1))).flatten()
+        score = self.conditional(self.joint(torch.cat([features, text], dim=1))).flatten()
+        return score if self.agreement is None else score + self.agreement(features, sentences)
 
     def judge_alone(self, features: Tensor) -> Tensor | None:
         """Features to logits (B,): the picture is real; None without that head."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan, as_float, as_uint8
 from limner.data.pictures import Corpus
+from limner.matching.damsm.image_encoder import SmallRegions
 from limner.matching.damsm.losses import matching_losses
 from limner.matching.damsm.retrieval import r_precision
 from limner.matching.damsm.scorer import DamsmScorer
@@ -21,6 +22,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
+from limner.nn.whitening import Whitened
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
@@ -77,12 +79,17 @@ class AttnGanStage:
         self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
         if len(np.unique(self._kinds)) < 2:
             self._kinds = chosen
-        self.neighbours = Captions(corpus, self.scorer.captions) if self.gan.wrong_captions else None
+        self.table = Captions(corpus, self.scorer.captions) if self.gan.wrong_captions or self.gan.whitened else None
+        self.lender: SmallRegions | None = None
+        if self.gan.encoder_maps:
+            assert isinstance(self.scorer.image_encoder, SmallRegions)
+            self.lender = self.scorer.image_encoder
         self.generator = build_generator(config)
         self.discriminators = {
             f"discriminator{side}": Discriminator(
                 side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
-                unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm)
+                unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm, whitened=self.gan.whitened,
+                projection=self.gan.projection, lent=() if self.lender is None else self.lender.map_channels)
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
@@ -90,6 +97,9 @@ class AttnGanStage:
         for name, network in self.modules.items():
             initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
             channels_last(network)
+            for module in network.modules():
+                if isinstance(module, Whitened) and self.table is not None:
+                    module.fit(self.table.embeddings)
             rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
             self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, 0.999), fused=True)
 
@@ -130,10 +140,10 @@ class AttnGanStage:
 
     def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
         """Other captions for every real picture; None for the authors' pairs."""
-        if self.neighbours is None:
+        if self.table is None or not self.gan.wrong_captions:
             return None
-        other, differs = self.neighbours.wrong(sentences, captions, kinds, context,
-                                               close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+        other, differs = self.table.wrong(sentences, captions, kinds, context,
+                                          close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
         return Wrong(other, differs.float())
 
     def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:
@@ -148,7 +158,7 @@ class AttnGanStage:
             with context.autocast():
                 loss = discriminator_loss(discriminator, self._seen(real, "real", context),
                                           self._seen(fake.detach(), "fake", context), sentences, told=told,
-                                          wrong=wrong)
+                                          wrong=wrong, loss=self.gan.loss, lend=self._lend)
             context.update(self.optimisers[name], loss.total)
             losses[name] = loss.total
         return losses
@@ -161,7 +171,8 @@ class AttnGanStage:
             discriminator.requires_grad_(False)
             with context.autocast():
                 seen = self._seen(fake, "paint", context)
-                adversarial.append(adversarial_loss(discriminator, seen, told.text.sentences))
+                adversarial.append(adversarial_loss(discriminator, seen, told.text.sentences, loss=self.gan.loss,
+                                                    lend=self._lend))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
         loss = parts["adversarial"] + parts["kl"]
@@ -190,6 +201,9 @@ class AttnGanStage:
                                           vectors[rows].float(), sharpness=self.config.damsm.sharpness,
                                           labels=None if labels is None else labels[rows]).total)
         return torch.stack(losses).mean()
+
+    def _lend(self, images: Tensor) -> Sequence[Tensor]:
+        return () if self.lender is None else self.lender.maps(images)
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
-from limner.nn.losses import variety
+from limner.nn.losses import painted_cost, score_cost, variety
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
@@ -81,9 +80,9 @@ class ImprovedGanStage:
             fake = self.discriminator.judge(of_painted, told)
         weight = self.gan.wrong_weight
         parts = {
-            "real": functional.relu(1 - right).mean(),
-            "wrong": (functional.relu(1 + wrong) * is_wrong).mean(),
-            "fake": functional.relu(1 + fake).mean(),
+            "real": score_cost(right, real=True, loss="hinge").mean(),
+            "wrong": (score_cost(wrong, real=False, loss="hinge") * is_wrong).mean(),
+            "fake": score_cost(fake, real=False, loss="hinge").mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
         context.update(self.optimisers["discriminator"], loss)
@@ -96,7 +95,7 @@ class ImprovedGanStage:
         with context.autocast():
             score = self.discriminator.judge(self._look(painted, "paint", context), told)
         self.discriminator.requires_grad_(True)
-        loss = -score.mean()
+        loss = painted_cost(score, loss="hinge").mean()
         parts = {}
         if self.gan.variety_weight:
             parts["variety"] = variety(painted, noise, goal=self.gan.variety_goal)
