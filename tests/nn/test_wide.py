@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from limner.nn.wide import WideConv2d
+from limner.nn.wide import WideConv2d, joint_convolution
 
 CASES = [  # channels in and out, kernel, stride, padding, side, bias
     (64, 6, 3, 1, 1, 4, False), (96, 8, 4, 2, 1, 8, True), (200, 5, 1, 1, 0, 4, True), (64, 7, 3, 1, 0, 5, False),
@@ -52,3 +52,12 @@ def test_half_precision_stays_close() -> None:
         rough = layer(x)
     assert rough.dtype == torch.bfloat16
     torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize(("kernel", "side", "bias"), [(3, 4, True), (1, 4, False), (3, 2, True), (5, 6, True)])
+def test_maps_that_meet_several_vectors_are_convolved_as_if_joined(kernel: int, side: int, bias: bool) -> None:
+    layer = nn.Conv2d(7, 5, kernel, padding=kernel // 2, bias=bias).double()
+    maps, vectors = torch.randn(2, 4, side, side).double(), torch.randn(6, 3).double()
+    tiled = vectors[:, :, None, None].expand(-1, -1, side, side)
+    expected = layer(torch.cat([maps.repeat(3, 1, 1, 1), tiled], dim=1))
+    torch.testing.assert_close(joint_convolution(layer, maps, vectors), expected)

@@ -27,6 +27,7 @@ class Agreement(nn.Module):
         self.meant = nn.Linear(text_size, _LENGTH)
 
     def forward(self, features: Tensor, text: Tensor) -> Tensor:
-        """Maps (B, F, 4, 4) and texts (B, T) to scores (B,) in float32, unbounded."""
+        """Maps (B, F, 4, 4) and texts (M, T), for the pictures in turn, again and again, to scores (M,) in float32,
+        unbounded."""
         seen = self.seen(torch.cat([features.flatten(1), features.amax((2, 3))], dim=1))
-        return (seen * self.meant(text)).float().sum(1) / math.sqrt(_LENGTH)
+        return (seen.repeat(len(text) // len(seen), 1) * self.meant(text)).float().sum(1) / math.sqrt(_LENGTH)

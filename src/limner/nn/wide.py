@@ -21,15 +21,49 @@ class WideConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, D, H', W')."""
-        size, stride, margin = self.kernel_size[0], self.stride[0], int(self.padding[0])
-        height, width = ((side + 2 * margin - size) // stride + 1 for side in input.shape[2:])
-        places = len(input) * height * width
-        if input.device.type != "cpu" or size * size * self.in_channels < _WEIGHTS_PER_PLACE * places:
-            return super().forward(input)
-        padded = functional.pad(input.permute(0, 2, 3, 1), (0, 0, margin, margin, margin, margin))
-        seen = torch.stack([padded[:, y:y + stride * height:stride, x:x + stride * width:stride]
-                            for y in range(size) for x in range(size)], 3)
-        # a view where the weights lie channels last
-        weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)
-        out = functional.linear(seen.reshape(places, -1), weight, self.bias)
-        return out.view(len(input), height, width, -1).permute(0, 3, 1, 2)
+        return wide_convolution(input, self.weight, self.bias, stride=self.stride[0], padding=int(self.padding[0]))
+
+
+def wide_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0
+                     ) -> Tensor:
+    """What ``WideConv2d`` computes, of weights (D, C, K, K): (B, C, H, W) to (B, D, H', W')."""
+    size = weight.shape[2]
+    height, width = ((side + 2 * padding - size) // stride + 1 for side in x.shape[2:])
+    places = len(x) * height * width
+    if x.device.type != "cpu" or size * size * weight.shape[1] < _WEIGHTS_PER_PLACE * places:
+        return functional.conv2d(x, weight, bias, stride, padding)
+    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
+    seen = torch.stack([padded[:, row:row + stride * height:stride, column:column + stride * width:stride]
+                        for row in range(size) for column in range(size)], 3)
+    # a view where the weights lie channels last
+    out = functional.linear(seen.reshape(places, -1), weight.permute(0, 2, 3, 1).reshape(len(weight), -1), bias)
+    return out.view(len(x), height, width, -1).permute(0, 3, 1, 2)
+
+
+def joint_convolution(convolution: nn.Conv2d, maps: Tensor, vectors: Tensor) -> Tensor:
+    """A convolution of maps to which a vector is joined at every place, as discriminators join a caption to a picture.
+
+    Maps and vectors are multiplied apart, so that maps which meet several vectors are convolved once, and vectors,
+    alike at every place, not place by place. Equal to the usual way but for rounding.
+
+    Args:
+        convolution: of F + V channels, the maps' first, to D; stride 1 and a padding that keeps the side.
+        maps: (B, F, H, W).
+        vectors: (M, V), M a multiple of B, for the maps in turn, again and again.
+
+    Returns:
+        (M, D, H, W).
+    """
+    size, padding = convolution.kernel_size[0], int(convolution.padding[0])
+    of_maps, of_vectors = convolution.weight.split([maps.shape[1], vectors.shape[1]], dim=1)
+    seen = wide_convolution(maps, of_maps, convolution.bias, padding=padding)
+    height, width = (_taps(side, size, padding).to(of_vectors) for side in maps.shape[2:])
+    told = torch.einsum("dvij,yi,xj->vyxd", of_vectors, height, width)
+    told = (vectors @ told.flatten(1)).unflatten(1, told.shape[1:]).permute(0, 3, 1, 2)
+    return seen.repeat(len(vectors) // len(maps), 1, 1, 1) + told.to(seen.dtype)
+
+
+def _taps(side: int, size: int, padding: int) -> Tensor:
+    """bool (side, size): whether a tap of the kernel, laid on a place, meets the map."""
+    reached = torch.arange(side)[:, None] + torch.arange(size) - padding
+    return (reached >= 0) & (reached < side)

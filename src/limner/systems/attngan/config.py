@@ -62,7 +62,8 @@ class GanConfig:
     projection: bool = False
     """To the discriminators' conditional score comes a dot product of what was seen and what the caption means."""
     encoder_maps: bool = False
-    """The discriminators also see the feature maps of DAMSM's image encoder (``small`` only), frozen."""
+    """The discriminators of pictures no smaller than those that DAMSM reads also see the feature maps of its image
+    encoder (``small`` only), frozen."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: half of the captions are then painted, each
     twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""

@@ -62,18 +62,22 @@ def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor,
     """
     told = sentences if told is None else told
     other = sentences[1:] if wrong is None else wrong.sentences
-    pictures = torch.arange(len(other), device=real.device) % len(real)
+    rows = len(real)
     if discriminator.by_batch:
         of_real, of_fake = discriminator.look(real, lend(real)), discriminator.look(fake, lend(fake))
+        # in the authors' order, which their running statistics show
         right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
-        mismatched = discriminator.judge(of_real[pictures], other)
+        mismatched = discriminator.judge(of_real[:len(other)], other)
         alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
-        rows, joined = len(real), torch.cat([real, fake])
+        joined = torch.cat([real, fake])
         seen = discriminator.look(joined, lend(joined))
-        judged = discriminator.judge(torch.cat([seen, seen[pictures]]), torch.cat([sentences, told, other]))
-        right, painted, mismatched = judged.split([rows, len(fake), len(other)])
-        both = discriminator.judge_alone(seen)
+        of_real, of_fake = seen.split([rows, len(fake)])
+        if wrong is None:
+            right, mismatched = discriminator.judge(of_real, sentences), discriminator.judge(of_real[:-1], other)
+        else:
+            right, mismatched = discriminator.judge(of_real, torch.cat([sentences, other])).tensor_split([rows])
+        painted, both = discriminator.judge(of_fake, told), discriminator.judge_alone(seen)
         alone = (None, None) if both is None else both.split([rows, len(fake)])
     real_part = score_cost(right, real=True, loss=loss).mean()
     fake_part = score_cost(painted, real=False, loss=loss).mean()

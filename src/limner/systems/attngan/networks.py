@@ -24,7 +24,7 @@ from limner.nn.gating import gated
 from limner.nn.layout import channels_last
 from limner.nn.upsampling import doubled, doubling_for_painting
 from limner.nn.whitening import Whitened
-from limner.nn.wide import WideConv2d
+from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
 
@@ -295,10 +295,12 @@ class Discriminator(nn.Module):
         return self.backs(x)
 
     def judge(self, features: Tensor, sentences: Tensor) -> Tensor:
-        """Features and captions (B, D) to logits (B,): the picture is real and the caption its own."""
+        """Features (B, F, 4, 4) and captions (M, D), for the pictures in turn, again and again, to logits (M,): the
+        picture is real and the caption its own."""
         sentences = sentences if self.whitened is None else self.whitened(sentences)
-        text = sentences.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        score = self.conditional(self.joint(torch.cat([features, text], dim=1))).flatten()
+        assert isinstance(self.joint.convolution, nn.Conv2d)
+        x = self.joint.norm(joint_convolution(self.joint.convolution, features, sentences))
+        score = self.conditional(functional.leaky_relu(x, 0.2)).flatten()
         return score if self.agreement is None else score + self.agreement(features, sentences)
 
     def judge_alone(self, features: Tensor) -> Tensor | None:

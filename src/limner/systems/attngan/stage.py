@@ -89,7 +89,7 @@ class AttnGanStage:
             f"discriminator{side}": Discriminator(
                 side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
                 unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm, whitened=self.gan.whitened,
-                projection=self.gan.projection, lent=() if self.lender is None else self.lender.map_channels)
+                projection=self.gan.projection, lent=self._lent_channels(side))
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
@@ -102,6 +102,9 @@ class AttnGanStage:
                     module.fit(self.table.embeddings)
             rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
             self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, 0.999), fused=True)
+
+    def _lent_channels(self, side: int) -> Sequence[int]:
+        return () if self.lender is None or side < self.lender.image_size else self.lender.map_channels
 
     @property
     def schedule(self) -> Schedule:
@@ -203,7 +206,10 @@ class AttnGanStage:
         return torch.stack(losses).mean()
 
     def _lend(self, images: Tensor) -> Sequence[Tensor]:
-        return () if self.lender is None else self.lender.maps(images)
+        """DAMSM's maps of pictures as large as it reads; of smaller ones, which cost as much, none."""
+        if self.lender is None or images.shape[-1] < self.lender.image_size:
+            return ()
+        return self.lender.maps(images)
 
     def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
         if not self.gan.augment:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from limner.nn.agreement import Agreement
 from limner.nn.modulation import ModulatedDecoder
 from limner.nn.whitening import Whitened
+from limner.nn.wide import joint_convolution
 
 _LARGEST_FACTOR = 8
 
@@ -87,12 +88,12 @@ class MatchingDiscriminator(nn.Module):
         return x
 
     def judge(self, features: Tensor, text: Tensor) -> Tensor:
-        """Feature maps (B, F, 4, 4) and embeddings (B, text_size) to scores (B,) in float32, unbounded."""
+        """Feature maps (B, F, 4, 4) and embeddings (M, text_size), for the pictures in turn, again and again, to
+        scores (M,) in float32, unbounded."""
         text = self.whitened(text)
-        told = functional.leaky_relu(self.text(text), 0.2).to(features.dtype)
-        told = told[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        told = functional.leaky_relu(self.text(text), 0.2)
         variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
         variety = variety.expand(len(features), 1, *features.shape[2:])
-        joint = self.joint_normalisation(self.joint(torch.cat([features, variety, told], dim=1)))
+        joint = self.joint_normalisation(joint_convolution(self.joint, torch.cat([features, variety], dim=1), told))
         score = self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
         return score + self.agreement(features, text)

@@ -76,7 +76,7 @@ class ImprovedGanStage:
             features = self._look(torch.cat([real, painted]), "look", context)
             of_real, of_painted = features.chunk(2)
             right = self.discriminator.judge(of_real, text)
-            wrong = self.discriminator.judge(of_real.repeat(self.gan.wrong_captions, 1, 1, 1), other)
+            wrong = self.discriminator.judge(of_real, other)
             fake = self.discriminator.judge(of_painted, told)
         weight = self.gan.wrong_weight
         parts = {

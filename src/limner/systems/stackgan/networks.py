@@ -24,7 +24,7 @@ from limner.nn.layout import channels_last
 from limner.nn.modulation import ModulatedDecoder
 from limner.nn.upsampling import doubled, doubling_for_painting
 from limner.nn.whitening import Whitened
-from limner.nn.wide import WideConv2d
+from limner.nn.wide import WideConv2d, joint_convolution
 from limner.nn.winograd import use_winograd
 
 Normalisation = Literal["batch", "layer"]
@@ -294,7 +294,7 @@ class Discriminator(nn.Module):
             linear = {len(self.downs) + len(self.reductions) - 1} | (set() if reduced else {len(self.downs) - 2})
         self._linear = linear
 
-    def _block(self, convolution: nn.Conv2d) -> nn.Module:
+    def _block(self, convolution: nn.Conv2d) -> nn.Sequential:
         channels = convolution.out_channels
         return nn.Sequential(convolution, nn.BatchNorm2d(channels) if self.normalisation == "batch"
                              else nn.GroupNorm(1, channels))
@@ -313,10 +313,14 @@ class Discriminator(nn.Module):
         return x if self.block is None else _leaky_relu(self.block(x))
 
     def judge(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Feature maps (B, F, 4, 4) and conditions (B, C), or embeddings (B, T), to logits (B,): real and matching?"""
+        """Feature maps (B, F, 4, 4) and conditions (M, C), or embeddings (M, T), for the pictures in turn, again and
+        again, to logits (M,): real and matching?"""
         condition = condition if self.whitened is None else self.whitened(condition)
         told = condition if self.text is None else _leaky_relu(self.text(condition))
-        score = self.score(_leaky_relu(self.joint(torch.cat([features, _tiled(told, features)], dim=1)))).flatten()
+        convolution, norm = self.joint
+        assert isinstance(convolution, nn.Conv2d)
+        x = norm(joint_convolution(convolution, features, told))
+        score = self.score(_leaky_relu(x)).flatten()
         return score if self.agreement is None else score + self.agreement(features, condition)
 
     def judge_alone(self, features: Tensor) -> Tensor | None:

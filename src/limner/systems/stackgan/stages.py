@@ -177,7 +177,7 @@ class StackGanStage:
         kinds = batch.indices if batch.labels is None else batch.labels
         other, differs = self.captions.wrong(text, batch.captions[:, 0], kinds, context,
                                              close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
-        logits = self.discriminator.judge(real.repeat(self.gan.wrong_captions, 1, 1, 1), self._told(other, context))
+        logits = self.discriminator.judge(real, self._told(other, context))
         return logits.masked_fill(~differs, -torch.inf)  # surely not real: no loss, no gradient
 
     def _look(self, images: Mapping[str, Tensor], context: StepContext) -> dict[str, Tensor]:
