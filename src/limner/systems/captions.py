@@ -23,9 +23,13 @@ from limner.vision.encoders import SmallImageEncoder, resized
 _ROWS, _COLUMNS = 8, 8
 _JUDGED, _CANDIDATES = 256, 32
 _WRONG_POOL = 512
+_CHUNK = 32
 
 Paint = Callable[[Tensor, Tensor], Tensor]
 """Noise (B, nz) and embeddings (B, D) to pictures (B, 3, S, S) in -1..1."""
+
+Judge = Callable[[Tensor, Tensor], Tensor]
+"""Pictures (B, 3, S, S) in -1..1 and embeddings (B, D) to a discriminator's scores (B,)."""
 
 Encode = Callable[[Sequence[str]], Tensor]
 """Captions to embeddings: float32 (N, D) on the CPU."""
@@ -80,6 +84,7 @@ class Captions:
         counts = np.diff(self.pictures.caption_ranges, axis=1)[:, 0]
         self._overlap = WordOverlap(self.pictures.captions, torch.from_numpy(np.repeat(kinds, counts)))
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
+        self._strangers = None if held_out is self.pictures else (held_out, chosen)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
         self._labels = None if held_out.labels is None else held_out.labels[chosen]
         self._held_out = encode(self._captions).clone()
@@ -161,6 +166,33 @@ class Captions:
             right += len(others) > 0 and bool((score[row] > score[others]).all())
         return right / len(scores)
 
+    @torch.inference_mode()
+    def memorised(self, judge: Judge, paint: Paint, noise_size: int, *, size: int, device: torch.device
+                  ) -> float | None:
+        """How far a discriminator knows its pictures of side ``size`` by heart: 0 where held-out ones, each with its
+        own caption, score like training ones, 1 where they score like painted ones. None where nothing is held out.
+
+        (T - H) / (T - P) of the mean scores of up to 256 training, held-out and painted pictures. Source: the measure
+        r_v of Karras et al. 2020, "Training generative adversarial networks with limited data".
+        """
+        if self._strangers is None:
+            return None
+        held_out, chosen = self._strangers
+        known = np.linspace(0, len(self.pictures) - 1, min(_JUDGED, len(self.pictures))).astype(int)
+        noise = normal(0, "memorised", shape=(len(self._held_out), noise_size))
+        pairs = (
+            (_pictures(self.pictures, known, size), self.embeddings[self.pictures.caption_ranges[known, 0]]),
+            (_pictures(held_out, chosen, size), self._held_out),
+            (_painted(paint, noise, self._held_out, device), self._held_out),
+        )
+        means = []
+        for images, text in pairs:
+            parts = zip(images.split(_CHUNK), text.split(_CHUNK), strict=True)
+            means.append(torch.cat([judge(as_float(some.to(device)), told.to(device)).float() for some, told in parts])
+                         .mean().item())
+        trained, strange, painted = means
+        return (trained - strange) / (trained - painted) if trained != painted else 0.0
+
     def _others(self, row: int) -> np.ndarray:
         """Captions that row is compared with: another class, and another wording."""
         different = np.array([caption != self._captions[row] for caption in self._captions])
@@ -177,3 +209,8 @@ def _painted(paint: Paint, noise: Tensor, text: Tensor, device: torch.device) ->
     chunks = math.ceil(len(noise) / 64)
     return torch.cat([as_uint8(paint(z.to(device), t.to(device))).cpu()
                       for z, t in zip(noise.chunk(chunks), text.chunk(chunks), strict=True)])
+
+
+def _pictures(pictures: PictureSet, chosen: np.ndarray, size: int) -> Tensor:
+    """uint8 (N, 3, size, size) on the CPU."""
+    return torch.from_numpy(pictures.pixels(size)[chosen]).permute(0, 3, 1, 2)

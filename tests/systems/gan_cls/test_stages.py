@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,10 @@ from tests.systems.gan_cls import official, small
 
 from limner.data.batch import Batch
 from limner.data.loader import Loader
+from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.nn.initialisation import convolution_biases
+from limner.systems.captions import Captions
 from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleConfig
 from limner.systems.gan_cls.presets import gan_cls_debug, gan_cls_paper_debug
 from limner.systems.gan_cls.stages import PaperGanStage, StyleEncoderStage
@@ -135,6 +138,34 @@ def test_agreement_is_full_where_the_judge_sees_the_caption() -> None:
     assert captions.agreement(paint, 4, torch.device("cpu")) == 1
     shuffled = captions.agreement(lambda noise, text: paint(noise, text.roll(1, 0)), 4, torch.device("cpu"))
     assert shuffled < 0.3
+
+
+def test_memorised_says_where_held_out_pictures_stand_between_training_ones_and_paintings() -> None:
+    config = gan_cls_debug()
+    captions = small.built("gan", config, small.fresh(config, until="gan")).captions
+    corpus = small.corpus()
+    pixels = {split: torch.from_numpy(corpus.split(split).pixels(64)).flatten(1) for split in ("train", "val")}
+
+    def memorised(held_out: float) -> float | None:
+        """A judge that knows every picture: 3 for those of training, -1 for paintings, which are black."""
+        def judge(images: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+            seen = ((images + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).flatten(1)
+            known, strange = ((seen[:, None] == pixels[split]).all(2).any(1) for split in ("train", "val"))
+            return torch.where(strange, held_out, torch.where(known, 3.0, -1.0))
+
+        return captions.memorised(judge, lambda noise, text: torch.full((len(text), 3, 64, 64), -1.0), 4, size=64,
+                                  device=torch.device("cpu"))
+
+    assert [memorised(score) for score in (3.0, -1.0, 1.0)] == [0, 1, 0.5]
+    alone = Captions(Corpus({"train": corpus.split("train")}), lambda texts: torch.zeros(len(texts), 2))
+    assert alone.memorised(lambda images, text: text, lambda noise, text: text, 4, size=64,
+                           device=torch.device("cpu")) is None
+
+
+def test_a_run_reports_it_for_our_discriminators() -> None:
+    config = gan_cls_debug()
+    stage = small.built("gan", config, small.fresh(config, until="gan"))
+    assert math.isfinite(stage.validate(small.context(), stage.modules)["memorised"])
 
 
 def test_the_style_encoder_learns_the_noise_and_leaves_the_generator_alone() -> None:

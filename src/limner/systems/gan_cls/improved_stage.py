@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,10 @@ class ImprovedGanStage:
         """What the discriminator sees in pictures, augmented where the configuration says so."""
         if self.gan.augment:
             images = augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
-        return self.discriminator.look(images, self.captions.lent(images) if self.gan.encoder_maps else ())
+        return self.discriminator.look(images, self._lent(images))
+
+    def _lent(self, images: Tensor) -> Sequence[Tensor]:
+        return self.captions.lent(images) if self.gan.encoder_maps else ()
 
     def _set_learning_rates(self, context: StepContext) -> None:
         start = self.gan.decay_from
@@ -124,7 +127,15 @@ class ImprovedGanStage:
         return self.captions.sample(modules["generator"], self.gan.noise_size, context.device)
 
     def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-        return {"agreement": self.captions.agreement(modules["generator"], self.gan.noise_size, context.device)}
+        """``agreement`` of paintings and captions; ``memorised``: see ``Captions``."""
+        paint = modules["generator"], self.gan.noise_size
+        with context.autocast():
+            memorised = self.captions.memorised(self._judged, *paint, size=self.gan.image_size, device=context.device)
+        figures = {"agreement": self.captions.agreement(*paint, context.device)}
+        return figures if memorised is None else figures | {"memorised": memorised}
+
+    def _judged(self, images: Tensor, text: Tensor) -> Tensor:
+        return self.discriminator.judge(self.discriminator.look(images, self._lent(images)), text)
 
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         return Components({"generator": weights_of(modules["generator"])})

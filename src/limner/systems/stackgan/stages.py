@@ -222,10 +222,19 @@ class StackGanStage:
         return self.captions.sample(*self._painter(modules), context.device)
 
     def validate(self, context: StepContext, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-        """``agreement``, where a matching model was trained that can judge it."""
-        if self.captions.judge is None:
-            return {}
-        return {"agreement": self.captions.agreement(*self._painter(modules), context.device)}
+        """``agreement``, where a matching model was trained that can judge it; ``memorised`` (see ``Captions``), where
+        a discriminator without batch statistics can be asked."""
+        figures, paint = {}, self._painter(modules)
+        if self.config.networks.normalisation == "layer":
+            with context.autocast():
+                memorised = self.captions.memorised(
+                    lambda images, text: self.discriminator.judge(self._looked(images), self._told(text, context)),
+                    *paint, size=self.plan.image_size, device=context.device)
+            if memorised is not None:
+                figures["memorised"] = memorised
+        if self.captions.judge is not None:
+            figures["agreement"] = self.captions.agreement(*paint, context.device)
+        return figures
 
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         """The stage's generator; the refinement also gives the sketch's again, whose stored statistics have moved."""
