@@ -66,13 +66,14 @@ def attngan_shapes() -> AttnGanConfig:
     cropping or augmentation."""
     birds = attngan_birds_64()
     return AttnGanConfig(
-        damsm=replace(birds.damsm, schedule=Schedule(images=400_000, tick=20_000, best="r_precision"), scale_size=0,
+        damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
                       flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
                       mask_classes=False),
-        gan=replace(birds.gan, schedule=Schedule(images=640_000, tick=20_000, average_half_life=10_000), scale_size=0,
+        gan=replace(birds.gan, schedule=Schedule(images=200_000, tick=10_000, average_half_life=10_000), scale_size=0,
                     flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=5e-4,
-                    discriminator_rate=5e-4, loss="hinge", whitened=True, projection=True, encoder_maps=True),
+                    discriminator_rate=5e-4, generator_width=24, loss="hinge", whitened=True, projection=True,
+                    encoder_maps=True),
     )
 
 

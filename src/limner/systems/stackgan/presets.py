@@ -85,7 +85,7 @@ def stackgan_shapes_paper() -> StackGanConfig:
         networks=replace(Networks(), image_size=128, condition_size=64, noise_size=32, generator_width=32,
                          discriminator_width=32, residual_blocks=2),
         sketch=GanTraining(schedule=schedule, batch_size=32, crop=False, flip=False),
-        refinement=GanTraining(schedule=replace(schedule, images=150_000), batch_size=16, crop=False, flip=False),
+        refinement=GanTraining(schedule=replace(schedule, images=100_000), batch_size=16, crop=False, flip=False),
     )
 
 
