@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -81,8 +82,7 @@ class Captions:
         if not torch.isfinite(self.embeddings).all():
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
-        counts = np.diff(self.pictures.caption_ranges, axis=1)[:, 0]
-        self._overlap = WordOverlap(self.pictures.captions, torch.from_numpy(np.repeat(kinds, counts)))
+        self._kinds = torch.from_numpy(kinds)
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._strangers = None if held_out is self.pictures else (held_out, chosen)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
@@ -113,28 +113,31 @@ class Captions:
         Args:
             text: (B, D): the rows' embeddings. ``captions``: int64 (B,): which training captions these are.
             kinds: int64 (B,): the rows' classes (their pictures' numbers where the data has no labels).
-            close_share: share of rows that get, of 512 training captions of other kinds, the one that shares
-                most of its words with the row's own; the others get the caption of a row after theirs.
+            close_share: share of rows that get, of 512 training captions of other kinds that contradict the row's
+                picture, the one that shares most of its words with the row's own; the others, and rows for which
+                there is none, get the caption of a row after theirs.
             count: wrong captions for every row, each drawn anew.
 
         Returns:
             Embeddings (count * B, D), and bool (count * B,): False where the other row is of the same kind.
         """
-        others, wrong = [], []
-        for number in range(count):
-            other, differs = text.roll(-1 - number, 0), kinds != kinds.roll(-1 - number, 0)
-            if close_share:
-                close, found = self._close(captions, kinds, context.uniform(f"pool/{number}", _WRONG_POOL))
-                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found
-                other, differs = torch.where(chosen[:, None], close, other), differs | chosen
-            others.append(other)
-            wrong.append(differs)
+        others = [text.roll(-1 - number, 0) for number in range(count)]
+        wrong = [kinds != kinds.roll(-1 - number, 0) for number in range(count)]
+        if close_share:
+            numbers = torch.stack([context.uniform(f"pool/{number}", _WRONG_POOL) for number in range(count)])
+            close, found = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
+            for number in range(count):
+                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number].to(text.device)
+                others[number] = torch.where(chosen[:, None], self.embeddings[close[number]].to(text.device),
+                                             others[number])
+                wrong[number] = wrong[number] | chosen
         return torch.cat(others), torch.cat(wrong)
 
-    def _close(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding of the closest of the captions that uniform numbers (P,) choose, and whether there is one."""
-        chosen, differs = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
-        return self.embeddings[chosen].to(kinds.device), differs.to(kinds.device)
+    @cached_property
+    def _overlap(self) -> WordOverlap:
+        pictures = torch.arange(len(self.pictures)).repeat_interleave(
+            torch.from_numpy(np.diff(self.pictures.caption_ranges, axis=1)[:, 0]))
+        return WordOverlap(self.pictures.captions, self._kinds[pictures], pictures)
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""
