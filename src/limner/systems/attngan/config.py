@@ -47,8 +47,9 @@ class GanConfig:
     many wrong captions for every real picture, which is looked at once all the same, and none of the picture's own
     class (of the same picture where the data has no classes)."""
     close_wrong_share: float = 0.0
-    """Share of ``wrong_captions`` that are, of 512 of other classes that contradict what the picture's captions say, the
-    one that shares most words with the right one, so that the discriminators must look at everything a caption says."""
+    """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right one
+    and yet contradicts what the picture's captions say, so that the discriminators must look at everything a caption
+    says."""
     discriminator_norm: Literal["batch", "spectral", "layer"] = "batch"
     """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
     picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass

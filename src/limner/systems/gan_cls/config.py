@@ -94,9 +94,9 @@ class ImprovedGan:
     wrong_weight: float = 0.5
     """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
     close_wrong_share: float = 0.0
-    """Share of wrong pairs whose caption is, of 512 drawn from other classes that contradict what the picture's captions
-    say, the one that shares most words with the right one, so that the discriminator must look at everything a caption
-    says; the others take the neighbour's."""
+    """Share of wrong pairs whose caption is, of 512 drawn from other classes, the one that shares most words with the
+    right one and yet contradicts what the picture's captions say, so that the discriminator must look at everything a
+    caption says; the others take the neighbour's."""
     wrong_captions: int = 1
     """Wrong captions that every real picture is judged with in a step. The picture is looked at once all the same."""
     encoder_maps: bool = True

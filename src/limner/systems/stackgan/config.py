@@ -131,8 +131,9 @@ class GanTraining:
     looked at once all the same, and none of the picture's own class (of the same picture where the data has no
     classes)."""
     close_wrong_share: float = 0.0
-    """Share of ``wrong_captions`` that are, of 512 of other classes that contradict what the picture's captions say, the
-    one that shares most words with the right one, so that the discriminator must look at everything a caption says."""
+    """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right one
+    and yet contradicts what the picture's captions say, so that the discriminator must look at everything a caption
+    says."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
     and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
