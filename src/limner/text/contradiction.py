@@ -16,7 +16,8 @@ _FEWER_THAN_CHANCE = 0.3
 _DEVIATIONS = 3.0
 _CHUNK = 4096
 
-Term = str | tuple[str, str]
+Term = tuple[str, ...]
+"""One word or two."""
 
 
 class Contradictions:
@@ -40,7 +41,8 @@ class Contradictions:
         for _, group in itertools.groupby(zip(owners, terms, strict=True), key=lambda pair: pair[0]):
             counted.update(set().union(*(said for _, said in group)))
         # a term that is expected with another in fewer pictures than this can never be told to exclude it
-        known = [term for term, count in counted.most_common(_MOST_TERMS) if count > _DEVIATIONS**2]
+        frequent = sorted((-count, term) for term, count in counted.items() if count > _DEVIATIONS**2)
+        known = [term for _, term in frequent[:_MOST_TERMS]]
         numbers = {term: number for number, term in enumerate(known)}
         said = [sorted(numbers[term] for term in said if term in numbers) for said in terms]
         self._pictures = pictures
@@ -85,4 +87,4 @@ class Contradictions:
 
 def _terms(caption: str) -> Iterable[Term]:
     words = list(split_words(caption))
-    return itertools.chain(words, itertools.pairwise(words))
+    return itertools.chain(((word,) for word in words), itertools.pairwise(words))
