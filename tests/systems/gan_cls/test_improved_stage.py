@@ -36,7 +36,7 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
     {}, {"encoder_maps": False}, {"close_wrong_share": 0.5}, {"augment": "color"},
     {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
     {"close_wrong_share": 1.0, "variety_weight": 1.0, "augment": "color,translation,cutout"},
-    {"wrong_captions": 3, "close_wrong_share": 0.5},
+    {"wrong_captions": 3, "close_wrong_share": 0.5}, {"augmentation_weight": 0.5, "noise_size": 12},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -45,7 +45,8 @@ def test_a_step_changes_both_networks(components: Components, changes: dict[str,
     before = {name: small.values(module) for name, module in stage.modules.items()}
     losses = small.step(stage, small.context(precision=precision))
     assert set(losses) == {"real", "wrong", "fake", "discriminator", "generator",
-                           *(["variety"] if "variety_weight" in changes else [])}
+                           *(["variety"] if "variety_weight" in changes else []),
+                           *(["kl"] if "augmentation_weight" in changes else [])}
     assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
     for name, module in stage.modules.items():
         assert all(torch.isfinite(value).all() for value in small.values(module))
@@ -134,6 +135,16 @@ def test_networks_of_other_sizes(size: int) -> None:
     assert pictures.abs().max() <= 1
     seen = discriminator.look(pictures, encoder.maps(pictures)[1:])
     assert discriminator.judge(seen, torch.randn(2, 5)).shape == (2,)
+
+
+def test_the_last_numbers_of_the_noise_move_an_augmented_condition() -> None:
+    generator = ModulatedGenerator(noise_size=7, text_size=5, condition_size=4, width=2, image_size=16, augmented=True)
+    noise, text = torch.randn(1, 7), torch.randn(1, 5)
+    assert generator.augmentation is not None
+    condition = generator.augmentation(text, noise[:, 3:])
+    torch.testing.assert_close(generator(noise, text), generator.decode(torch.cat([noise[:, :3], condition.code], 1)))
+    expected = 0.5 * (condition.mean**2 + condition.log_variance.exp() - 1 - condition.log_variance).mean()
+    torch.testing.assert_close(generator.divergence(text), expected)
 
 
 def test_pictures_do_not_depend_on_the_batch() -> None:

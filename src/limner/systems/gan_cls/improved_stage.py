@@ -12,10 +12,11 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.nn.losses import painted_cost, score_cost, variety
+from limner.nn.whitening import Whitened
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
-from limner.systems.gan_cls.improved import MatchingDiscriminator
+from limner.systems.gan_cls.improved import MatchingDiscriminator, ModulatedGenerator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
@@ -37,7 +38,9 @@ class ImprovedGanStage:
             lent=self.captions.lent_channels if gan.encoder_maps else (),
         )
         for network in (self.generator, self.discriminator):
-            network.whitened.fit(self.captions.embeddings)  # type: ignore[union-attr]
+            for module in network.modules():
+                if isinstance(module, Whitened):
+                    module.fit(self.captions.embeddings)
             channels_last(network)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         betas = (0.5, 0.99)
@@ -97,6 +100,10 @@ class ImprovedGanStage:
         self.discriminator.requires_grad_(True)
         loss = painted_cost(score, loss="hinge").mean()
         parts = {}
+        if self.gan.augmentation_weight:
+            assert isinstance(self.generator, ModulatedGenerator)
+            parts["kl"] = self.generator.divergence(told)
+            loss = loss + self.gan.augmentation_weight * parts["kl"]
         if self.gan.variety_weight:
             parts["variety"] = variety(painted, noise, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]

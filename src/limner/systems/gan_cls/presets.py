@@ -115,6 +115,7 @@ def debug_form(config: GanClsConfig) -> GanClsConfig:
     if isinstance(config.gan, PaperGan):
         gan: PaperGan | ImprovedGan = replace(config.gan, text_projection=4, **common)
     else:
+        common["noise_size"] = 12 if config.gan.augmentation_weight else 4
         gan = replace(config.gan, condition_size=8, **common)
     style = config.style and replace(config.style, width=4, batch_size=8,
                                      schedule=_debug_schedule(config.style.schedule))
