@@ -57,7 +57,9 @@ def test_half_precision_stays_close() -> None:
 @pytest.mark.parametrize(("kernel", "side", "bias"), [(3, 4, True), (1, 4, False), (3, 2, True), (5, 6, True)])
 def test_maps_that_meet_several_vectors_are_convolved_as_if_joined(kernel: int, side: int, bias: bool) -> None:
     layer = nn.Conv2d(7, 5, kernel, padding=kernel // 2, bias=bias).double()
-    maps, vectors = torch.randn(2, 4, side, side).double(), torch.randn(6, 3).double()
-    tiled = vectors[:, :, None, None].expand(-1, -1, side, side)
-    expected = layer(torch.cat([maps.repeat(3, 1, 1, 1), tiled], dim=1))
-    torch.testing.assert_close(joint_convolution(layer, maps, vectors), expected)
+    maps = torch.randn(2, 4, side, side).double()
+    for times in (1, 3):
+        vectors = torch.randn(2 * times, 3).double()
+        tiled = vectors[:, :, None, None].expand(-1, -1, side, side)
+        expected = layer(torch.cat([maps.repeat(times, 1, 1, 1), tiled], dim=1))
+        torch.testing.assert_close(joint_convolution(layer, maps, vectors), expected)
