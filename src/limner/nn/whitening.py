@@ -8,6 +8,13 @@ from torch import Tensor, nn
 _FLOOR = 1e-3
 
 
+def fit_whitening(network: nn.Module, embeddings: Tensor) -> None:
+    """Every ``Whitened`` of a network takes the statistics of embeddings (N, size)."""
+    for module in network.modules():
+        if isinstance(module, Whitened):
+            module.fit(embeddings)
+
+
 class Whitened(nn.Module):
     """Embeddings brought to mean 0 and turned and scaled so that the directions they vary in have equal variance.
 

@@ -44,8 +44,8 @@ def joint_convolution(convolution: nn.Conv2d, maps: Tensor, vectors: Tensor) -> 
     """A convolution of maps to which a vector is joined at every place, as discriminators join a caption to a picture.
 
     Where maps meet several vectors each, maps and vectors are multiplied apart: every map is convolved once, and
-    vectors, alike at every place, not place by place. Equal to the usual way but for rounding; with four or five
-    vectors a map it was over twice as fast, with one it would be two to four times as slow (docs/lab.md, 2026-11-26).
+    vectors, alike at every place, not place by place. Equal to the usual way but for rounding. With one vector a map
+    that would be slower, so there they are joined.
 
     Args:
         convolution: of F + V channels, the maps' first, to D; stride 1 and a padding that keeps the side.

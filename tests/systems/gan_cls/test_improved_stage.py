@@ -9,6 +9,7 @@ from tests.systems.gan_cls import small
 
 from limner.data.batch import Batch
 from limner.data.loader import Loader
+from limner.errors import LimnerError
 from limner.systems.gan_cls.config import ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator, ModulatedGenerator
 from limner.systems.gan_cls.improved_stage import ImprovedGanStage
@@ -145,6 +146,12 @@ def test_the_last_numbers_of_the_noise_move_an_augmented_condition() -> None:
     torch.testing.assert_close(generator(noise, text), generator.decode(torch.cat([noise[:, :3], condition.code], 1)))
     expected = 0.5 * (condition.mean**2 + condition.log_variance.exp() - 1 - condition.log_variance).mean()
     torch.testing.assert_close(generator.divergence(text), expected)
+
+
+@pytest.mark.parametrize("changes", [{"augmentation_weight": -1.0}, {"augmentation_weight": 0.5, "noise_size": 8}])
+def test_an_augmented_condition_needs_noise_of_its_own(components: Components, changes: dict[str, Any]) -> None:
+    with pytest.raises(LimnerError, match="noise_size must be above condition_size"):
+        _stage(components, **changes)
 
 
 def test_pictures_do_not_depend_on_the_batch() -> None:

@@ -60,7 +60,7 @@ class SmallRegions(nn.Module):
         last = channels[-1]
         self._downs = halvings
         self.map_channels = channels[-2], last, last
-        """Channels of ``maps``; meaningless where there is but one halving."""
+        """Channels of ``maps``."""
         downs = [_layer(before, after, kernel=4, stride=2) for before, after in itertools.pairwise(channels)]
         self.local = nn.Sequential(*downs, _layer(last, last, kernel=3), _layer(last, last, kernel=3))
         self.to_regions = nn.Conv2d(last, embedding, 1, bias=False)

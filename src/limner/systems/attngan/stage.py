@@ -22,7 +22,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
-from limner.nn.whitening import Whitened
+from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
@@ -97,9 +97,8 @@ class AttnGanStage:
         for name, network in self.modules.items():
             initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
             channels_last(network)
-            for module in network.modules():
-                if isinstance(module, Whitened) and self.table is not None:
-                    module.fit(self.table.embeddings)
+            if self.table is not None:
+                fit_whitening(network, self.table.embeddings)
             rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
             self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, 0.999), fused=True)
 

@@ -12,7 +12,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.nn.losses import painted_cost, score_cost, variety
-from limner.nn.whitening import Whitened
+from limner.nn.whitening import fit_whitening
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
@@ -38,9 +38,7 @@ class ImprovedGanStage:
             lent=self.captions.lent_channels if gan.encoder_maps else (),
         )
         for network in (self.generator, self.discriminator):
-            for module in network.modules():
-                if isinstance(module, Whitened):
-                    module.fit(self.captions.embeddings)
+            fit_whitening(network, self.captions.embeddings)
             channels_last(network)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         betas = (0.5, 0.99)
@@ -78,8 +76,7 @@ class ImprovedGanStage:
         with context.autocast():
             features = self._look(torch.cat([real, painted]), "look", context)
             of_real, of_painted = features.chunk(2)
-            right = self.discriminator.judge(of_real, text)
-            wrong = self.discriminator.judge(of_real, other)
+            right, wrong = self.discriminator.judge(of_real, torch.cat([text, other])).tensor_split([len(text)])
             fake = self.discriminator.judge(of_painted, told)
         weight = self.gan.wrong_weight
         parts = {

@@ -14,7 +14,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import variety
-from limner.nn.whitening import Whitened
+from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
     StageName,
     build_discriminator,
@@ -70,9 +70,7 @@ class StackGanStage:
             if not isinstance(network, ModulatedSketchGenerator):
                 initialise(network, seed, f"stackgan/{stage}/{name}")
             channels_last(network)
-            for module in network.modules():
-                if isinstance(module, Whitened):
-                    module.fit(self.captions.embeddings)
+            fit_whitening(network, self.captions.embeddings)
         if self.refinement is not None:
             self.sketch.load_state_dict(components.weights["sketch"])
             channels_last(self.sketch).requires_grad_(False)
