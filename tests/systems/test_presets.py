@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from limner.config import from_json, to_json
 from limner.data.loader import Loader
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
-from limner.painting.painter import Painter
+from limner.painting.painter import Painter, load
 from limner.precision import Precision
 from limner.randomness import torch_generator
 from limner.systems import find_preset, presets
@@ -17,6 +23,9 @@ from limner.training.context import LoopContext
 from limner.training.devices import launch
 from limner.training.settings import RunSettings
 from limner.training.stage import Components
+
+Device = Literal["cpu", "cuda"]
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +46,53 @@ def test_a_preset_is_whole(preset: str) -> None:
     assert system.painting_stage in ("", *system.stage_names(config))
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("preset", presets())
-def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(preset: str, precision: Precision,
-                                                                            corpus: Corpus) -> None:
+def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(
+    preset: str, precision: Precision, device: Device, corpus: Corpus,
+) -> None:
+    losses, painter, size = one_step(preset, precision, device, corpus)
+    assert all(losses.values())
+    assert all(math.isfinite(value) for values in losses.values() for value in values.values())
+    assert painter("a small red ring", seed=1).image.size == (size, size)
+
+
+@needs_cuda
+@pytest.mark.parametrize("preset", presets())
+def test_a_gpu_gives_the_losses_and_paintings_of_the_cpu(
+    preset: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    expected, painter, _ = one_step(preset, "32", "cpu", corpus)
+    losses, _, _ = one_step(preset, "32", "cuda", corpus)
+    for stage, values in expected.items():
+        assert losses[stage] == pytest.approx(values, rel=1e-2, abs=1e-3), stage  # Adam's first step follows signs
+    folder = painter.save_pretrained(tmp_path / "painter")
+    pictures = [np.asarray(load(folder, device=device)("a small red ring", seed=1).image).astype(int)
+                for device in ("cpu", "cuda")]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 2
+
+
+def one_step(preset: str, precision: Precision, device: Device, corpus: Corpus
+             ) -> tuple[dict[str, dict[str, float]], Painter, int]:
+    """Trains the debug form of a preset for one step a stage, without dropout, which draws otherwise on a GPU: the
+    losses of each stage, the painter, and the side of its pictures."""
     system, name = find_preset(preset)
     config = system.debug(system.presets[name]())
-    fabric = launch(RunSettings(device="cpu", precision=precision, threads=1))
-    components = Components()
+    fabric = launch(RunSettings(device=device, precision=precision, threads=1))
+    components, losses = Components(), {}
     for stage_name in system.stage_names(config):
         torch.default_generator.set_state(torch_generator(0, preset).get_state())
         stage = system.build_stage(stage_name, config, corpus, components, 0)
+        for module in stage.modules.values():
+            module.to(fabric.device)
+            for part in module.modules():
+                if isinstance(part, nn.Dropout):
+                    part.p = 0.0
         context = LoopContext(fabric, 0, stage_name, 0, 0, stage.schedule.images)
-        losses = stage.step(Loader(corpus.split("train"), stage.plan, 0).batch(0), context)
-        assert losses
-        assert all(torch.isfinite(value) for value in losses.values())
+        batch = Loader(corpus.split("train"), stage.plan, 0).batch(0).to(fabric.device)
+        losses[stage_name] = {loss: float(value) for loss, value in stage.step(batch, context).items()}
         for module in stage.modules.values():
             module.eval()
         with torch.no_grad():
@@ -60,6 +101,6 @@ def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(pres
             figures = stage.validate(context, stage.modules)
             assert not stage.schedule.best or stage.schedule.best in figures
             components = components | stage.components(stage.modules)
-    painter = Painter(system, config, system.build_painter(config, components), precision=precision)
-    painting = painter("a small red ring", seed=1)
-    assert painting.image.size == (stage.plan.image_size, stage.plan.image_size)
+    painter = system.build_painter(config, components)
+    return (losses, Painter(system, config, painter, precision=precision, device=fabric.device),
+            stage.plan.image_size)

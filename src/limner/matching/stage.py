@@ -28,7 +28,7 @@ from limner.text.encoders import TextEncoder, build_text_encoder
 from limner.text.tokenisers import Tokeniser, tokeniser_from_json
 from limner.text.words import WordTokeniser
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, StepContext, weights_of
+from limner.training.stage import Components, StepContext, loaded, weights_of
 from limner.vision.encoders import build_image_encoder
 
 _VALIDATION_PICTURES = 2000
@@ -137,15 +137,13 @@ def load_text_encoder(config: MatchingConfig, components: Components) -> tuple[T
     """Text encoder and tokeniser from a stage's components, ready for evaluation."""
     tokeniser = tokeniser_from_json(components.assets["tokeniser"])
     encoder = build_text_encoder(config.text, tokeniser.vocabulary_size)
-    encoder.load_state_dict(components.weights["text_encoder"])
-    return encoder.eval().requires_grad_(False), tokeniser
+    return loaded(encoder, components.weights["text_encoder"]), tokeniser
 
 
 def load_image_encoder(config: MatchingConfig, components: Components) -> nn.Module:
     """The image encoder from a stage's components, ready for evaluation."""
     encoder = build_image_encoder(config.image, image_size=config.image_size, embedding=config.text.embedding)
-    encoder.load_state_dict(components.weights["image_encoder"])
-    return channels_last(encoder).eval().requires_grad_(False)
+    return channels_last(loaded(encoder, components.weights["image_encoder"]))
 
 
 @torch.inference_mode()

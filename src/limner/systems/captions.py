@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -83,6 +82,7 @@ class Captions:
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
         self._kinds = torch.from_numpy(kinds)
+        self._overlap: WordOverlap | None = None
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._strangers = None if held_out is self.pictures else (held_out, chosen)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
@@ -125,19 +125,20 @@ class Captions:
         wrong = [kinds != kinds.roll(-1 - number, 0) for number in range(count)]
         if close_share:
             numbers = torch.stack([context.uniform(f"pool/{number}", _WRONG_POOL) for number in range(count)])
-            close, found = self._overlap.closest(captions.cpu(), kinds.cpu(), numbers.cpu())
+            close, found = self._overlap_on(text.device).closest(captions.to(text.device), kinds, numbers)
+            texts = self.embeddings[close.cpu()].to(text.device)
             for number in range(count):
-                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number].to(text.device)
-                others[number] = torch.where(chosen[:, None], self.embeddings[close[number]].to(text.device),
-                                             others[number])
+                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number]
+                others[number] = torch.where(chosen[:, None], texts[number], others[number])
                 wrong[number] = wrong[number] | chosen
         return torch.cat(others), torch.cat(wrong)
 
-    @cached_property
-    def _overlap(self) -> WordOverlap:
-        pictures = torch.arange(len(self.pictures)).repeat_interleave(
-            torch.from_numpy(np.diff(self.pictures.caption_ranges, axis=1)[:, 0]))
-        return WordOverlap(self.pictures.captions, self._kinds[pictures], pictures)
+    def _overlap_on(self, device: torch.device) -> WordOverlap:
+        if self._overlap is None:
+            pictures = torch.arange(len(self.pictures)).repeat_interleave(
+                torch.from_numpy(np.diff(self.pictures.caption_ranges, axis=1)[:, 0]))
+            self._overlap = WordOverlap(self.pictures.captions, self._kinds[pictures].to(device), pictures.to(device))
+        return self._overlap
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""

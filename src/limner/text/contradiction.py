@@ -34,7 +34,8 @@ class Contradictions:
     """
 
     def __init__(self, captions: Sequence[str], pictures: Tensor) -> None:
-        """``pictures``: int64 (captions,), which picture, 0, 1, 2 ..., each caption is of, in rising order."""
+        """``pictures``: int64 (captions,), which picture, 0, 1, 2 ..., each caption is of, in rising order. Everything
+        is computed on the device where it lies."""
         terms = [set(_terms(caption)) for caption in captions]
         owners = pictures.tolist()
         counted: Counter[Term] = Counter()
@@ -45,11 +46,11 @@ class Contradictions:
         known = [term for _, term in frequent[:_MOST_TERMS]]
         numbers = {term: number for number, term in enumerate(known)}
         said = [sorted(numbers[term] for term in said if term in numbers) for said in terms]
-        self._pictures = pictures
-        self._terms = torch.tensor(list(itertools.chain.from_iterable(said)), dtype=torch.int64)
-        self._starts = torch.tensor([0, *map(len, said)]).cumsum(0)
-        self._first = torch.searchsorted(pictures, torch.arange(owners[-1] + 2 if owners else 1))
-        self._excludes = torch.zeros(len(known), len(known))
+        self._pictures, device = pictures, pictures.device
+        self._terms = torch.tensor(list(itertools.chain.from_iterable(said)), dtype=torch.int64, device=device)
+        self._starts = torch.tensor([0, *map(len, said)], device=device).cumsum(0)
+        self._first = torch.searchsorted(pictures, torch.arange(owners[-1] + 2 if owners else 1, device=device))
+        self._excludes = torch.zeros(len(known), len(known), device=device)
         """1 where one term excludes the other."""
         self._excludes = self._exclusions()
         self._any = bool(self._excludes.any())
@@ -57,14 +58,14 @@ class Contradictions:
     def between(self, captions: Tensor, others: Tensor) -> Tensor:
         """bool (B, P): whether the captions ``others`` (P,) contradict the pictures that ``captions`` (B,) are of."""
         if not self._any:
-            return torch.ones(len(captions), len(others), dtype=torch.bool)
+            return torch.ones(len(captions), len(others), dtype=torch.bool, device=captions.device)
         own = self._of_pictures(self._pictures[captions])
         excluded = (own @ self._excludes).clamp_max(1) * (1 - own)
         return excluded @ self._indicators(self._starts[others], self._starts[others + 1]).T > 0
 
     def _exclusions(self) -> Tensor:
         together, count = torch.zeros_like(self._excludes), len(self._first) - 1
-        for chunk in torch.arange(count).split(_CHUNK):
+        for chunk in torch.arange(count, device=together.device).split(_CHUNK):
             there = self._of_pictures(chunk)
             together += there.T @ there
         expected = together.diagonal()[:, None] * together.diagonal() / max(1, count)
@@ -78,9 +79,9 @@ class Contradictions:
     def _indicators(self, starts: Tensor, ends: Tensor) -> Tensor:
         """1 where a term stands in a row's range of the list of terms: float32 (rows, terms)."""
         counts = ends - starts
-        rows = torch.arange(len(counts)).repeat_interleave(counts)
-        places = torch.arange(len(rows)) + (starts - counts.cumsum(0) + counts)[rows]
-        found = torch.zeros(len(counts), len(self._excludes))
+        rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+        places = torch.arange(len(rows), device=counts.device) + (starts - counts.cumsum(0) + counts)[rows]
+        found = torch.zeros(len(counts), len(self._excludes), device=counts.device)
         found[rows, self._terms[places]] = 1
         return found
 

@@ -22,15 +22,16 @@ class WordOverlap:
 
     def __init__(self, captions: Sequence[str], kinds: Tensor, pictures: Tensor) -> None:
         """``kinds`` and ``pictures``: int64 (captions,), the class of each caption, and the number of its picture, in
-        rising order."""
+        rising order. Both lie on one device, where everything is computed."""
         self._contradictions = Contradictions(captions, pictures)
         numbers: dict[str, int] = {}
         rows = [sorted({numbers.setdefault(word, len(numbers)) for word in split_words(caption)})
                 for caption in captions]
         self._kinds = kinds
-        self._counts = torch.tensor([len(row) for row in rows])
+        self._counts = torch.tensor([len(row) for row in rows], device=kinds.device)
         self._starts = self._counts.cumsum(0) - self._counts
-        self._words = torch.tensor([word for row in rows for word in row], dtype=torch.int64)
+        self._words = torch.tensor([word for row in rows for word in row], dtype=torch.int64,
+                                   device=kinds.device)
 
     def closest(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """For every row the caption, of some, that overlaps most with it, of those of another kind that contradict its
@@ -57,13 +58,13 @@ class WordOverlap:
         """1 where a caption has a word of ``known`` (sorted), else 0: float32 (captions, known)."""
         rows, words = self._words_of(captions)
         there = torch.isin(words, known)
-        found = torch.zeros(len(captions), len(known))
+        found = torch.zeros(len(captions), len(known), device=captions.device)
         found[rows[there], torch.searchsorted(known, words[there])] = 1
         return found
 
     def _words_of(self, captions: Tensor) -> tuple[Tensor, Tensor]:
         """All words of some captions, and for each its caption's place among them."""
         counts = self._counts[captions]
-        rows = torch.arange(len(captions)).repeat_interleave(counts)
-        places = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+        rows = torch.arange(len(captions), device=captions.device).repeat_interleave(counts)
+        places = torch.arange(len(rows), device=captions.device) - (counts.cumsum(0) - counts)[rows]
         return rows, self._words[self._starts[captions][rows] + places]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from limner.data.batch import Batch, BatchPlan
 from limner.training.schedule import Schedule
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class StepContext(Protocol):
@@ -114,12 +116,25 @@ class Components:
     """The trained parts of a painter: what stages produce and a bundle holds."""
 
     weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    """Component name -> state dict (CPU tensors); saved as ``<name>.safetensors``."""
+    """Component name -> state dict; saved as ``<name>.safetensors``. A stage gets those of the stages before on the
+    device of its run, everywhere else they lie on the CPU."""
     assets: dict[str, Any] = field(default_factory=dict)
     """Asset name -> JSON value (vocabularies ...); saved as ``<name>.json``."""
 
     def __or__(self, other: Components) -> Components:
         return Components({**self.weights, **other.weights}, {**self.assets, **other.assets})
+
+    def to(self, device: torch.device) -> Components:
+        """The same with all weights on a device."""
+        return Components({name: {key: value.to(device) for key, value in part.items()}
+                           for name, part in self.weights.items()}, self.assets)
+
+
+def loaded(module: M, weights: dict[str, Tensor]) -> M:
+    """A module with these weights, where they lie, frozen and ready for evaluation."""
+    module.load_state_dict(weights)
+    device = next((value.device for value in weights.values()), torch.device("cpu"))
+    return module.to(device).eval().requires_grad_(False)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

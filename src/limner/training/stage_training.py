@@ -95,7 +95,8 @@ class StageTraining:
         self.paints = index >= job.stage_names.index(job.painting_stage)
         self._earlier = components
         with seeded_initialisation(job.settings.seed, f"{self.name}/build"):
-            self.stage = job.build_stage(self.name, job.config, job.corpus, components, job.settings.seed)
+            self.stage = job.build_stage(self.name, job.config, job.corpus, components.to(self.fabric.device),
+                                         job.settings.seed)
         own = self.stage.schedule
         self.schedule = replace(own, images=job.images or own.images, tick=job.tick or own.tick)
         for module in self.stage.modules.values():

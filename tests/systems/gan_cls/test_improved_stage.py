@@ -38,6 +38,7 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
     {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
     {"close_wrong_share": 1.0, "variety_weight": 1.0, "augment": "color,translation,cutout"},
     {"wrong_captions": 3, "close_wrong_share": 0.5}, {"augmentation_weight": 0.5, "noise_size": 12},
+    {"unconditional_weight": 1.0},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -47,7 +48,8 @@ def test_a_step_changes_both_networks(components: Components, changes: dict[str,
     losses = small.step(stage, small.context(precision=precision))
     assert set(losses) == {"real", "wrong", "fake", "discriminator", "generator",
                            *(["variety"] if "variety_weight" in changes else []),
-                           *(["kl"] if "augmentation_weight" in changes else [])}
+                           *(["kl"] if "augmentation_weight" in changes else []),
+                           *(["alone"] if "unconditional_weight" in changes else [])}
     assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
     for name, module in stage.modules.items():
         assert all(torch.isfinite(value).all() for value in small.values(module))
@@ -100,7 +102,8 @@ def test_in_data_of_one_class_there_are_no_wrong_pairs(components: Components) -
     stage = _stage(components, close_wrong_share=1.0)
     batch = Loader(small.corpus().split("train"), stage.plan, 0).batch(0)
     batch.labels = torch.zeros(8, dtype=torch.int64)
-    stage.captions._overlap._kinds = torch.zeros_like(stage.captions._overlap._kinds)
+    overlap = stage.captions._overlap_on(torch.device("cpu"))
+    overlap._kinds = torch.zeros_like(overlap._kinds)
     assert stage.step(batch, small.context())["wrong"] == 0
 
 

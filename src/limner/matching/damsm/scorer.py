@@ -24,7 +24,7 @@ from limner.matching.damsm.vocabulary import Vocabulary
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
 from limner.training.bundle_folder import read_bundle
-from limner.training.stage import Components
+from limner.training.stage import Components, loaded
 
 _CHUNK = 64
 
@@ -33,8 +33,7 @@ def load_word_encoder(config: DamsmConfig, components: Components) -> tuple[Word
     """Text encoder and vocabulary from the stage's components, frozen and ready for evaluation."""
     vocabulary = Vocabulary.from_json(components.assets["vocabulary"])
     encoder = WordEncoder(config.text, vocabulary.size, config.embedding)
-    encoder.load_state_dict(components.weights["text_encoder"])
-    return encoder.eval().requires_grad_(False), vocabulary
+    return loaded(encoder, components.weights["text_encoder"]), vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +62,8 @@ class DamsmScorer:
         self.config = config
         self.name = name
         self.text_encoder, self.vocabulary = load_word_encoder(config, components)
-        self.image_encoder = build_region_encoder(config)
-        self.image_encoder.load_state_dict(components.weights["image_encoder"])
-        channels_last(fold_batch_norms(self.image_encoder.eval().requires_grad_(False)))
+        self.image_encoder = loaded(build_region_encoder(config), components.weights["image_encoder"])
+        channels_last(fold_batch_norms(self.image_encoder))
 
     @classmethod
     def from_run(cls, run: Path) -> DamsmScorer:

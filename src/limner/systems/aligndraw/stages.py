@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan
 from limner.data.pictures import Corpus
+from limner.nn.graphs import record_passes
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
 from limner.randomness import normal
@@ -57,10 +58,18 @@ class _Captions:
 
     def of(self, generator: Generator, captions: Tensor) -> Words | None:
         """The words of training captions with these numbers, int64 (B, 1)."""
+        told = self.told(captions)
+        return generator.read_captions(*told) if told else None
+
+    def told(self, captions: Tensor) -> tuple[Tensor, ...]:
+        """Their tokens int64 (B, S) and lengths int64 (B,); nothing without captions. S is the longest of theirs on a
+        CPU, and always the same on a GPU, whose passes are recorded."""
         if self.tokeniser is None:
-            return None
-        lengths = self.lengths[captions[:, 0].cpu()]
-        return self._read(generator, self.tokens[captions[:, 0].cpu()][:, : int(lengths.max())], lengths)
+            return ()
+        chosen = captions[:, 0].cpu()
+        lengths = self.lengths[chosen]
+        longest = int(lengths.max()) if captions.device.type == "cpu" else self.tokens.shape[1]
+        return self.tokens[chosen][:, :longest].to(captions.device), lengths.to(captions.device)
 
     def held_out_words(self, generator: Generator, rows: Sequence[int] | np.ndarray) -> Words | None:
         """The words of held-out captions, by their place among those judged."""
@@ -93,6 +102,21 @@ class _Captions:
         return as_targets(images.to(device), self.drawing.channels)
 
 
+class _Costs(nn.Module):
+    """Both costs of the bound, means over a batch: what a step differentiates."""
+
+    def __init__(self, generator: Generator, recognition: Recognition) -> None:
+        super().__init__()
+        self.generator, self.recognition = generator, recognition
+
+    def forward(self, pictures: Tensor, noise: Tensor, *told: Tensor) -> tuple[Tensor, Tensor]:
+        words = self.generator.read_captions(*told) if told else None
+        strokes = reconstruct(self.generator, self.recognition, pictures, words, noise)
+        with torch.autocast(pictures.device.type, enabled=False):
+            costs = bound(pictures, strokes)
+            return costs.pixels.mean(), costs.kl.sum(0).mean()
+
+
 class DrawingStage:
     """Maximises the one-sample lower bound of pictures given their captions (DRAW: of pictures)."""
 
@@ -106,6 +130,7 @@ class DrawingStage:
         self.captions = _Captions(config, corpus, self.tokeniser)
         self.generator, self.recognition = fresh_networks(config, self.tokeniser, seed)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "recognition": self.recognition}
+        self._costs: _Costs | None = None
         parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
         self.optimiser = _optimiser(self.drawing, parameters)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"drawing": self.optimiser}
@@ -124,11 +149,12 @@ class DrawingStage:
             group["lr"] = _rate(self.drawing, context)
         pictures = as_targets(batch.images, self.drawing.channels)
         noise = context.normal("latents", len(pictures), self.drawing.steps, self.drawing.latent).transpose(0, 1)
+        inputs = pictures, noise, *self.captions.told(batch.captions)
+        if self._costs is None:
+            self._costs = _Costs(self.generator, self.recognition)
+            record_passes(self._costs, inputs, context.autocast)
         with context.autocast():
-            words = self.captions.of(self.generator, batch.captions)
-            strokes = reconstruct(self.generator, self.recognition, pictures, words, noise)
-        costs = bound(pictures, strokes)
-        pixels, kl = costs.pixels.mean(), costs.kl.sum(0).mean()
+            pixels, kl = self._costs(*inputs)
         context.update(self.optimiser, pixels + _divergence_weight(self.drawing, context) * kl)
         return {"negative_bound": (pixels + kl).detach(), "pixels": pixels.detach(), "kl": kl.detach()}
 

@@ -5,6 +5,7 @@ Source: Gregor et al. 2015, "DRAW: A Recurrent Neural Network For Image Generati
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -97,20 +98,22 @@ def placed_window(parameters: Tensor, *, size: int, count: int, places: int, sid
         parameters: (B, 2 K + 1): logits of the K rows, of the K columns, log intensity.
         side: of the square that the filters' centres span, as a share of the picture.
     """
-    banks = _place_banks(size, count, places, side).to(parameters)
+    banks = _place_banks(size, count, places, side, parameters.device, parameters.dtype)
     with torch.autocast(parameters.device.type, enabled=False):
         rows, columns = (torch.mm(logits.softmax(1), banks.flatten(1)).unflatten(1, banks.shape[1:])
                          for logits in parameters[:, :2 * places].split(places, 1))
     return Window(rows, columns, bounded(parameters[:, 2 * places:]).exp())
 
 
-def _place_banks(size: int, count: int, places: int, side: float) -> Tensor:
+@functools.cache
+@torch.inference_mode(False)  # a painting may ask first, a training next
+def _place_banks(size: int, count: int, places: int, side: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The filters of a window at every place (K, N, H), half as wide (standard deviation) as they stand apart."""
     stride = side * (size - 1) / (count - 1)
     filters = stride * (torch.arange(count) - (count - 1) / 2)
     pixels = torch.arange(1, size + 1) - _place_centres(size, places, side)[:, None, None]
     banks = (-(pixels - filters[:, None]).square() / (2 * (stride / 2) ** 2)).clamp(min=_SMALLEST_EXPONENT).exp()
-    return banks / (banks.sum(-1, keepdim=True) + _EPSILON)
+    return (banks / (banks.sum(-1, keepdim=True) + _EPSILON)).to(device, dtype)
 
 
 def _place_centres(size: int, places: int, side: float) -> Tensor:

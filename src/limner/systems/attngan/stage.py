@@ -264,5 +264,9 @@ class AttnGanStage:
 def pyramid(images: Tensor, sides: tuple[int, ...]) -> list[Tensor]:
     """Pictures uint8 (B, 3, S, S) at several sides, float in -1..1; antialiased, rounded to whole levels as a picture
     file would be."""
-    return [as_float(images if side == images.shape[-1] else functional.interpolate(
-        images, (side, side), mode="bilinear", antialias=True)) for side in sides]
+    return [as_float(images if side == images.shape[-1] else _at_side(images, side)) for side in sides]
+
+
+def _at_side(images: Tensor, side: int) -> Tensor:
+    """Whole levels as float: GPUs cannot scale uint8."""
+    return functional.interpolate(images.float(), (side, side), mode="bilinear", antialias=True).round_()

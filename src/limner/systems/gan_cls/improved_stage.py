@@ -35,7 +35,7 @@ class ImprovedGanStage:
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
             width=gan.discriminator_width, image_size=gan.image_size,
-            lent=self.captions.lent_channels if gan.encoder_maps else (),
+            lent=self.captions.lent_channels if gan.encoder_maps else (), unconditional=gan.unconditional_weight > 0,
         )
         for network in (self.generator, self.discriminator):
             fit_whitening(network, self.captions.embeddings)
@@ -78,6 +78,7 @@ class ImprovedGanStage:
             of_real, of_painted = features.chunk(2)
             right, wrong = self.discriminator.judge(of_real, torch.cat([text, other])).tensor_split([len(text)])
             fake = self.discriminator.judge(of_painted, told)
+            alone = self.discriminator.judge_alone(features) if self.gan.unconditional_weight else None
         weight = self.gan.wrong_weight
         parts = {
             "real": score_cost(right, real=True, loss="hinge").mean(),
@@ -85,6 +86,11 @@ class ImprovedGanStage:
             "fake": score_cost(fake, real=False, loss="hinge").mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
+        if alone is not None:
+            of_reals, of_fakes = alone.chunk(2)
+            parts["alone"] = (score_cost(of_reals, real=True, loss="hinge").mean()
+                              + score_cost(of_fakes, real=False, loss="hinge").mean())
+            loss = loss + self.gan.unconditional_weight * parts["alone"]
         context.update(self.optimisers["discriminator"], loss)
         return parts | {"discriminator": loss}
 
@@ -93,7 +99,10 @@ class ImprovedGanStage:
         """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
         self.discriminator.requires_grad_(False)
         with context.autocast():
-            score = self.discriminator.judge(self._look(painted, "paint", context), told)
+            features = self._look(painted, "paint", context)
+            score = self.discriminator.judge(features, told)
+            if self.gan.unconditional_weight:
+                score = score + self.gan.unconditional_weight * self.discriminator.judge_alone(features)
         self.discriminator.requires_grad_(True)
         loss = painted_cost(score, loss="hinge").mean()
         parts = {}
