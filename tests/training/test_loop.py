@@ -88,6 +88,13 @@ def test_global_generators_neither_matter_nor_change(plain: Path, tmp_path: Path
     same_runs(tmp_path / "run", plain)
 
 
+def test_pictures_that_must_be_enlarged_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy.train(tmp_path / "fitting", progress=True)
+    assert "enlarged" not in capsys.readouterr().err
+    toy.train(tmp_path / "small", data=toy.corpus(side=6), progress=True)
+    assert "smaller than the 8 pixels of this stage (the middle one has 6)" in capsys.readouterr().err
+
+
 def test_another_seed_gives_another_training(plain: Path, tmp_path: Path) -> None:
     toy.train(tmp_path / "run", seed=4)
     ours, theirs = tensors_of(tmp_path / "run"), tensors_of(plain)

@@ -42,10 +42,10 @@ class ToyConfig:
     fault_stage: str = "painter"
 
 
-def corpus(count: int = 24) -> Corpus:
-    """Striped pictures of 8 x 8 in four colours, in memory."""
+def corpus(count: int = 24, *, side: int = 8) -> Corpus:
+    """Striped pictures of side x side in four colours, in memory."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 60, (count, 8, 8, 3)).astype(np.uint8)
+    images = rng.integers(0, 60, (count, side, side, 3)).astype(np.uint8)
     records = []
     for row in range(count):
         word = row % len(WORDS)
@@ -177,10 +177,10 @@ SYSTEM = System(
 
 
 def train(run: Path, *, config: ToyConfig | None = None, data: Corpus | None = None, resume: bool = False,
-          system: System = SYSTEM, **settings: Any) -> None:
-    """Trains the toy as a test does: on the CPU, in float32, with one thread, quietly."""
+          system: System = SYSTEM, progress: bool = False, **settings: Any) -> None:
+    """Trains the toy as a test does: on the CPU, in float32, with one thread, quietly unless told otherwise."""
     from limner.training.loop import train
 
     settings = {"seed": 3, "device": "cpu", "precision": "32", "threads": 1, **settings}
     train(system, "toy", config or ToyConfig(), data or corpus(), run, RunSettings(**settings), resume=resume,
-          progress=False)
+          progress=progress)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -118,6 +119,7 @@ class StageTraining:
         title = f"{self.name} ({self.index + 1} of {len(self.job.stage_names)})"
         self.job.reporter.begin(title, images=self.schedule.images, done=self.state.images)
         if self.state.step == 0 and self.fabric.is_global_zero:
+            self._note_enlarged()
             self._draw_start(loader)
         self._clock = self._looked = time.perf_counter()
         with contextlib.closing(prefetch(loader, self.state.step, self.fabric.device)) as batches:
@@ -246,6 +248,14 @@ class StageTraining:
             batch = loader.batch(0)
             self.folder.save_grid(f"{self.name}-reals", batch.images[:64].permute(0, 2, 3, 1).contiguous().numpy())
             self.folder.save_grid(f"{self.name}-0", samples.images, samples.captions)
+
+    def _note_enlarged(self) -> None:
+        side = self.stage.plan.image_size
+        small = np.sort(self.job.corpus.split("train").picture_sizes.min(1))
+        if small[len(small) // 2] < side:
+            self.job.reporter.note(f"Half the pictures or more are smaller than the {side} pixels of this stage (the "
+                                   f"middle one has {small[len(small) // 2]}): they are enlarged, and no detail finer "
+                                   "than theirs can be learnt.")
 
     def _validate(self) -> dict[str, float | None]:
         with self._evaluation("validate") as context:
