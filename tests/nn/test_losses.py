@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limner.nn.losses import eps_bce, painted_cost, score_cost, variety
+from limner.nn.losses import eps_bce, painted_cost, score_cost, steepness, variety
 
 
 def test_values_and_gradients_equal_torch7():
@@ -50,3 +50,13 @@ def test_hinge_costs_nothing_beyond_the_margin_and_pays_the_generator_by_the_sco
     assert painted_cost(scores, loss="hinge").tolist() == [-1.5, -0.5, 2]
     assert score_cost(scores.double(), real=True).dtype == torch.float64
     assert painted_cost(scores.bfloat16(), loss="hinge").dtype == torch.float32
+
+
+def test_steepness_is_half_the_squared_slope_and_can_be_differentiated() -> None:
+    images = torch.randn(3, 2, 4, 4, requires_grad=True)
+    weight = torch.randn(2, 4, 4, requires_grad=True)
+    penalty = steepness((images * weight).flatten(1).sum(1), images)
+    assert penalty.item() == pytest.approx(0.5 * weight.square().sum().item())
+    penalty.backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, weight.detach())

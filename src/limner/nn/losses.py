@@ -26,6 +26,13 @@ def painted_cost(scores: Tensor, *, loss: ScoreLoss = "cross-entropy") -> Tensor
     return score_cost(scores, real=True) if loss == "cross-entropy" else -_exact(scores)
 
 
+def steepness(scores: Tensor, images: Tensor) -> Tensor:
+    """R1: half the squared gradient of scores (B,) by the pictures (B, ...) that they are of, a mean over the rows, to be
+    differentiated in turn. Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?"."""
+    slope, = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return 0.5 * slope.square().flatten(1).sum(1).mean()
+
+
 def _exact(scores: Tensor) -> Tensor:
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 

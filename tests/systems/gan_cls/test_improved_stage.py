@@ -38,7 +38,7 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
     {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
     {"close_wrong_share": 1.0, "variety_weight": 1.0, "augment": "color,translation,cutout"},
     {"wrong_captions": 3, "close_wrong_share": 0.5}, {"augmentation_weight": 0.5, "noise_size": 12},
-    {"unconditional_weight": 1.0},
+    {"gradient_penalty": 0.1},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -49,7 +49,7 @@ def test_a_step_changes_both_networks(components: Components, changes: dict[str,
     assert set(losses) == {"real", "wrong", "fake", "discriminator", "generator",
                            *(["variety"] if "variety_weight" in changes else []),
                            *(["kl"] if "augmentation_weight" in changes else []),
-                           *(["alone"] if "unconditional_weight" in changes else [])}
+                           *(["penalty"] if "gradient_penalty" in changes else [])}
     assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
     for name, module in stage.modules.items():
         assert all(torch.isfinite(value).all() for value in small.values(module))

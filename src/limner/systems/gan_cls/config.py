@@ -95,8 +95,9 @@ class ImprovedGan:
     """Channels of the generator at full resolution; each halving of the side doubles them, up to 8 times."""
     discriminator_width: int = 32
     """Channels of the discriminator at half resolution; each halving doubles them, up to 8 times."""
-    unconditional_weight: float = 0.0
-    """Weight, in both losses, of a second score that looks at the picture alone, without its caption; 0 for none."""
+    gradient_penalty: float = 0.0
+    """Weight, in the discriminator's loss, of half the squared gradient of its scores of real pictures with their own
+    captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none."""
     wrong_weight: float = 0.5
     """Share of the wrong pair (real picture, another picture's caption) in the discriminator's fake half."""
     close_wrong_share: float = 0.0
@@ -141,8 +142,8 @@ class ImprovedGan:
         for name in ("wrong_weight", "close_wrong_share", "decay_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.unconditional_weight < 0:
-            raise LimnerError(f"unconditional_weight must be at least 0, got {self.unconditional_weight}.")
+        if self.gradient_penalty < 0:
+            raise LimnerError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}.")
         if self.augmentation_weight < 0 or (self.augmentation_weight and self.noise_size <= self.condition_size):
             raise LimnerError("augmentation_weight must be at least 0, and with it the noise holds the condition's: "
                               f"noise_size must be above condition_size, got {self.augmentation_weight}, "

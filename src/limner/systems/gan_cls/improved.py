@@ -75,9 +75,8 @@ class MatchingDiscriminator(nn.Module):
     """
 
     def __init__(self, *, text_size: int, condition_size: int, width: int, image_size: int,
-                 lent: Sequence[int] = (), unconditional: bool = False) -> None:
-        """``lent``: the channels of the lent maps, of side S/4, S/8 ... 4; none for no maps. ``unconditional``: with a
-        second score, that of the picture alone."""
+                 lent: Sequence[int] = ()) -> None:
+        """``lent``: the channels of the lent maps, of side S/4, S/8 ... 4; none for no maps."""
         super().__init__()
         halvings = int(math.log2(image_size // 4))
         channels = [3, *(width * min(2**i, _LARGEST_FACTOR) for i in range(halvings))]
@@ -96,7 +95,6 @@ class MatchingDiscriminator(nn.Module):
         self.joint_normalisation = nn.GroupNorm(1, channels[-1])
         self.score = nn.Conv2d(channels[-1], 1, 4)
         self.agreement = Agreement(channels[-1], text_size)
-        self.alone = nn.Conv2d(channels[-1], 1, 4) if unconditional else None
 
     def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
         """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to feature maps (B, F, 4, 4)."""
@@ -119,8 +117,3 @@ class MatchingDiscriminator(nn.Module):
         joint = self.joint_normalisation(joint_convolution(self.joint, torch.cat([features, variety], dim=1), told))
         score = self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
         return score + self.agreement(features, text)
-
-    def judge_alone(self, features: Tensor) -> Tensor:
-        """Feature maps (B, F, 4, 4) to scores (B,) in float32 that know no caption."""
-        assert self.alone is not None
-        return self.alone(features).flatten().float()

@@ -11,7 +11,7 @@ from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
-from limner.nn.losses import painted_cost, score_cost, variety
+from limner.nn.losses import painted_cost, score_cost, steepness, variety
 from limner.nn.whitening import fit_whitening
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
@@ -19,6 +19,9 @@ from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator, ModulatedGenerator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
+
+_PENALTY_EVERY = 8
+"""Steps: seldom, and with so many times the weight, as StyleGAN2 does (lazy regularisation, Karras et al. 2020)."""
 
 
 class ImprovedGanStage:
@@ -35,7 +38,7 @@ class ImprovedGanStage:
         self.discriminator = MatchingDiscriminator(
             text_size=config.matching.text.embedding, condition_size=gan.condition_size,
             width=gan.discriminator_width, image_size=gan.image_size,
-            lent=self.captions.lent_channels if gan.encoder_maps else (), unconditional=gan.unconditional_weight > 0,
+            lent=self.captions.lent_channels if gan.encoder_maps else (),
         )
         for network in (self.generator, self.discriminator):
             fit_whitening(network, self.captions.embeddings)
@@ -78,7 +81,6 @@ class ImprovedGanStage:
             of_real, of_painted = features.chunk(2)
             right, wrong = self.discriminator.judge(of_real, torch.cat([text, other])).tensor_split([len(text)])
             fake = self.discriminator.judge(of_painted, told)
-            alone = self.discriminator.judge_alone(features) if self.gan.unconditional_weight else None
         weight = self.gan.wrong_weight
         parts = {
             "real": score_cost(right, real=True, loss="hinge").mean(),
@@ -86,23 +88,24 @@ class ImprovedGanStage:
             "fake": score_cost(fake, real=False, loss="hinge").mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
-        if alone is not None:
-            of_reals, of_fakes = alone.chunk(2)
-            parts["alone"] = (score_cost(of_reals, real=True, loss="hinge").mean()
-                              + score_cost(of_fakes, real=False, loss="hinge").mean())
-            loss = loss + self.gan.unconditional_weight * parts["alone"]
+        if self.gan.gradient_penalty and context.step % _PENALTY_EVERY == 0:
+            parts["penalty"] = self._gradient_penalty(real, text)
+            loss = loss + self.gan.gradient_penalty * _PENALTY_EVERY * parts["penalty"]
         context.update(self.optimisers["discriminator"], loss)
         return parts | {"discriminator": loss}
+
+    def _gradient_penalty(self, real: Tensor, text: Tensor) -> Tensor:
+        """A score that is steep around real pictures is steep around painted ones, and a generator then does better by
+        noise that the score likes than by better pictures."""
+        images = real.detach().requires_grad_()
+        return steepness(self.discriminator.judge(self.discriminator.look(images, self._lent(images)), text), images)
 
     def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
                          context: StepContext) -> dict[str, Tensor]:
         """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
         self.discriminator.requires_grad_(False)
         with context.autocast():
-            features = self._look(painted, "paint", context)
-            score = self.discriminator.judge(features, told)
-            if self.gan.unconditional_weight:
-                score = score + self.gan.unconditional_weight * self.discriminator.judge_alone(features)
+            score = self.discriminator.judge(self._look(painted, "paint", context), told)
         self.discriminator.requires_grad_(True)
         loss = painted_cost(score, loss="hinge").mean()
         parts = {}
