@@ -27,8 +27,11 @@ def painted_cost(scores: Tensor, *, loss: ScoreLoss = "cross-entropy") -> Tensor
 
 
 def steepness(scores: Tensor, images: Tensor) -> Tensor:
-    """R1: half the squared gradient of scores (B,) by the pictures (B, ...) that they are of, a mean over the rows, to be
-    differentiated in turn. Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?"."""
+    """R1: half the squared gradient of scores (B,) by the pictures (B, ...) that they are of, a mean over the rows.
+
+    It can be differentiated in turn. Source: Mescheder et al. 2018, "Which training methods for GANs do actually
+    converge?".
+    """
     slope, = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return 0.5 * slope.square().flatten(1).sum(1).mean()
 
