@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan
 from limner.data.pictures import Corpus
-from limner.nn.graphs import record_passes
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
 from limner.randomness import normal
@@ -31,6 +30,7 @@ from limner.systems.aligndraw.pictures import as_pictures, as_targets
 from limner.systems.aligndraw.sharpening import SharpnessJudge, sentence_of
 from limner.systems.captions import held_out_pictures, shown_captions
 from limner.text.words import WordTokeniser
+from limner.training.graphs import record_passes
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
