@@ -37,8 +37,7 @@ def _stage(components: Components, **changes: object) -> ImprovedGanStage:
     {}, {"encoder_maps": False}, {"close_wrong_share": 0.5}, {"augment": "color"},
     {"augment": "translation,cutout"}, {"wrong_weight": 0.0}, {"scale_size": 72, "flip": True}, {"variety_weight": 2.0},
     {"close_wrong_share": 1.0, "variety_weight": 1.0, "augment": "color,translation,cutout"},
-    {"wrong_captions": 3, "close_wrong_share": 0.5}, {"augmentation_weight": 0.5, "noise_size": 12},
-    {"gradient_penalty": 0.1},
+    {"wrong_captions": 3, "close_wrong_share": 0.5}, {"gradient_penalty": 0.1},
 ], ids=str)
 def test_a_step_changes_both_networks(components: Components, changes: dict[str, Any],
                                       precision: Literal["32", "bf16"]) -> None:
@@ -48,7 +47,6 @@ def test_a_step_changes_both_networks(components: Components, changes: dict[str,
     losses = small.step(stage, small.context(precision=precision))
     assert set(losses) == {"real", "wrong", "fake", "discriminator", "generator",
                            *(["variety"] if "variety_weight" in changes else []),
-                           *(["kl"] if "augmentation_weight" in changes else []),
                            *(["penalty"] if "gradient_penalty" in changes else [])}
     assert all(torch.isfinite(value) and not value.requires_grad for value in losses.values())
     for name, module in stage.modules.items():
@@ -141,20 +139,9 @@ def test_networks_of_other_sizes(size: int) -> None:
     assert discriminator.judge(seen, torch.randn(2, 5)).shape == (2,)
 
 
-def test_the_last_numbers_of_the_noise_move_an_augmented_condition() -> None:
-    generator = ModulatedGenerator(noise_size=7, text_size=5, condition_size=4, width=2, image_size=16, augmented=True)
-    noise, text = torch.randn(1, 7), torch.randn(1, 5)
-    assert generator.augmentation is not None
-    condition = generator.augmentation(text, noise[:, 3:])
-    torch.testing.assert_close(generator(noise, text), generator.decode(torch.cat([noise[:, :3], condition.code], 1)))
-    expected = 0.5 * (condition.mean**2 + condition.log_variance.exp() - 1 - condition.log_variance).mean()
-    torch.testing.assert_close(generator.divergence(text), expected)
-
-
-@pytest.mark.parametrize("changes", [{"augmentation_weight": -1.0}, {"augmentation_weight": 0.5, "noise_size": 8}])
-def test_an_augmented_condition_needs_noise_of_its_own(components: Components, changes: dict[str, Any]) -> None:
-    with pytest.raises(LimnerError, match="noise_size must be above condition_size"):
-        _stage(components, **changes)
+def test_a_penalty_below_nothing_is_refused(components: Components) -> None:
+    with pytest.raises(LimnerError, match="gradient_penalty must be at least 0, got -1"):
+        _stage(components, gradient_penalty=-1.0)
 
 
 def test_pictures_do_not_depend_on_the_batch() -> None:

@@ -14,8 +14,7 @@ def build_generator(config: GanClsConfig) -> Generator | ModulatedGenerator:
         return Generator(noise_size=gan.noise_size, text_size=text_size, text_projection=gan.text_projection,
                          width=gan.generator_width, large=gan.large)
     return ModulatedGenerator(noise_size=gan.noise_size, text_size=text_size, condition_size=gan.condition_size,
-                              width=gan.generator_width, image_size=gan.image_size,
-                              augmented=gan.augmentation_weight > 0)
+                              width=gan.generator_width, image_size=gan.image_size)
 
 
 def build_style_encoder(config: GanClsConfig, style: StyleConfig) -> StyleEncoder:

@@ -85,10 +85,6 @@ class ImprovedGan:
     """Side of the pictures: a power of two from 16 up."""
     noise_size: int = 32
     """Length of the noise vector."""
-    augmentation_weight: float = 0.0
-    """Conditioning augmentation, as StackGAN has it: a caption becomes a Gaussian, whose noise is the last
-    ``condition_size`` numbers of the noise vector, so that what a caption leaves open may vary along the directions in
-    which captions differ. The weight of its divergence in the generator's loss; 0 for none."""
     condition_size: int = 128
     """Length of the vector that modulates every layer of the generator, and of the discriminator's text projection."""
     generator_width: int = 16
@@ -144,10 +140,6 @@ class ImprovedGan:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.gradient_penalty < 0:
             raise LimnerError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}.")
-        if self.augmentation_weight < 0 or (self.augmentation_weight and self.noise_size <= self.condition_size):
-            raise LimnerError("augmentation_weight must be at least 0, and with it the noise holds the condition's: "
-                              f"noise_size must be above condition_size, got {self.augmentation_weight}, "
-                              f"{self.noise_size} and {self.condition_size}.")
         if self.variety_weight and self.batch_size % 2:
             raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
                               f"got {self.batch_size}.")

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.nn.agreement import Agreement
-from limner.nn.conditioning import ConditioningAugmentation, kl_divergence
 from limner.nn.modulation import ModulatedDecoder
 from limner.nn.whitening import Whitened
 from limner.nn.wide import joint_convolution
@@ -30,36 +29,18 @@ class ModulatedGenerator(ModulatedDecoder):
         text_size: length of the caption's embedding.
         condition_size: length of the vector that modulates the layers.
         width, image_size: of the decoder.
-        augmented: the caption becomes a Gaussian (conditioning augmentation), and the last ``condition_size`` numbers
-            of the noise say which of its points is painted.
     """
 
-    def __init__(self, *, noise_size: int, text_size: int, condition_size: int, width: int, image_size: int,
-                 augmented: bool = False) -> None:
-        super().__init__(input_size=noise_size if augmented else noise_size + condition_size,
-                         condition_size=condition_size, width=width, image_size=image_size)
-        self.augmentation: ConditioningAugmentation | None = None
-        if augmented:
-            self.augmentation = ConditioningAugmentation(text_size, condition_size, activation="leaky-relu",
-                                                         deviation="log-deviation", whitened=True)
-        else:
-            self.whitened = Whitened(text_size)
-            self.text = nn.Linear(text_size, condition_size)
+    def __init__(self, *, noise_size: int, text_size: int, condition_size: int, width: int, image_size: int) -> None:
+        super().__init__(input_size=noise_size + condition_size, condition_size=condition_size, width=width,
+                         image_size=image_size)
+        self.whitened = Whitened(text_size)
+        self.text = nn.Linear(text_size, condition_size)
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
         """Noise (B, noise_size) and embeddings (B, text_size) to pictures (B, 3, S, S) in -1..1."""
-        if self.augmentation is None:
-            told = functional.leaky_relu(self.text(self.whitened(text)), 0.2)
-            return self.decode(torch.cat([noise, told], dim=1))
-        size = self.augmentation.linear.out_features // 2
-        condition = self.augmentation(text, noise[:, -size:])
-        return self.decode(torch.cat([noise[:, :-size], condition.code], dim=1))
-
-    def divergence(self, text: Tensor) -> Tensor:
-        """Of the Gaussians of embeddings (B, text_size), the mean KL divergence from N(0, 1), over components too."""
-        assert self.augmentation is not None
-        condition = self.augmentation(text, None)
-        return kl_divergence(condition.mean, condition.log_variance)
+        told = functional.leaky_relu(self.text(self.whitened(text)), 0.2)
+        return self.decode(torch.cat([noise, told], dim=1))
 
 
 class MatchingDiscriminator(nn.Module):

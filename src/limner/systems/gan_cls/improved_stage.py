@@ -16,7 +16,7 @@ from limner.nn.whitening import fit_whitening
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
-from limner.systems.gan_cls.improved import MatchingDiscriminator, ModulatedGenerator
+from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
@@ -109,10 +109,6 @@ class ImprovedGanStage:
         self.discriminator.requires_grad_(True)
         loss = painted_cost(score, loss="hinge").mean()
         parts = {}
-        if self.gan.augmentation_weight:
-            assert isinstance(self.generator, ModulatedGenerator)
-            parts["kl"] = self.generator.divergence(told)
-            loss = loss + self.gan.augmentation_weight * parts["kl"]
         if self.gan.variety_weight:
             parts["variety"] = variety(painted, noise, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]

@@ -76,13 +76,13 @@ def shapes_gan_cls() -> GanClsConfig:
 
 def faces_gan_cls() -> GanClsConfig:
     """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with networks of three quarters of its
-    width and four wrong captions for every picture."""
+    width, four wrong captions for every picture and a gradient penalty."""
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
                                 batch_size=64, image=ImageEncoderConfig(width=24)),
-        gan=ImprovedGan(schedule=Schedule(images=400_000, tick=10_000, average_half_life=10_000), generator_width=12,
+        gan=ImprovedGan(schedule=Schedule(images=320_000, tick=10_000, average_half_life=10_000), generator_width=12,
                         discriminator_width=24, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
-                        wrong_captions=4),
+                        wrong_captions=4, gradient_penalty=0.01),
     )
 
 
@@ -115,7 +115,6 @@ def debug_form(config: GanClsConfig) -> GanClsConfig:
     if isinstance(config.gan, PaperGan):
         gan: PaperGan | ImprovedGan = replace(config.gan, text_projection=4, **common)
     else:
-        common["noise_size"] = 12 if config.gan.augmentation_weight else 4
         gan = replace(config.gan, condition_size=8, **common)
     style = config.style and replace(config.style, width=4, batch_size=8,
                                      schedule=_debug_schedule(config.style.schedule))
