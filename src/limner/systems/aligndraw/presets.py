@@ -27,10 +27,10 @@ def aligndraw_digits_quick() -> AlignDrawConfig:
     that are dear at first."""
     return AlignDrawConfig(
         drawing=DrawingConfig(
-            schedule=Schedule(images=600_000, tick=20_000, average_half_life=5_000, best="bound"), image_size=60,
+            schedule=Schedule(images=800_000, tick=20_000, average_half_life=5_000, best="bound"), image_size=60,
             channels=1, steps=10, encoder=256, decoder=256, latent=64, read_size=12, write_size=12, write_places=7,
             write_side=0.4, first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam",
-            learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.2, drop_from=0.6),
+            learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.45, drop_from=1.0),
         captions=CaptionConfig(length=12, alignment=128, values="words"),
     )
 
