@@ -63,6 +63,14 @@ def test_temperature_scales_the_noise(painter: Painter) -> None:
             painter(BLUE, temperature=wrong)
 
 
+def test_a_painter_has_a_temperature_of_its_own(painter: Painter) -> None:
+    mild = small.painter(replace(debug_form(aligndraw_coco()), temperature=0.4))
+    assert np.array_equal(mild(BLUE, seed=1).array, painter(BLUE, seed=1, temperature=0.4).array)
+    assert not np.array_equal(mild(BLUE, seed=1).array, painter(BLUE, seed=1).array)
+    with pytest.raises(LimnerError, match="temperature must be between 0 and 1, got 2"):
+        replace(debug_form(aligndraw_coco()), temperature=2.0)
+
+
 def test_the_stream_ends_with_the_painting(painter: Painter) -> None:
     frames = list(painter.stream(RED, seed=5))
     painting = painter(RED, seed=5)

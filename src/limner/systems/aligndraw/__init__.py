@@ -54,5 +54,6 @@ SYSTEM = System(
     stage_settings=stage_settings,
     debug=debug_form,
     painting_stage="drawing",
-    inputs={"temperature": "factor on the noise of the latent numbers, 0 to 1: below 1 plainer, more legible drawings"},
+    inputs={"temperature": "factor on the noise of the latent numbers, 0 to 1 (1: as in training); less is plainer and "
+                           "more legible"},
 )

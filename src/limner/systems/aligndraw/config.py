@@ -128,8 +128,13 @@ class AlignDrawConfig:
     """How captions are read; None is DRAW, which paints without words."""
     sharpening: SharpeningConfig | None = None
     """The sharpening stage, or None."""
+    temperature: float = 1.0
+    """Factor on the noise of the latent numbers in painting, unless the caller gives another: 0 to 1, 1 as in
+    training; below it drawings are plainer and more legible."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 1:
+            raise LimnerError(f"temperature must be between 0 and 1, got {self.temperature}.")
         if self.sharpening is not None and (self.captions is None or self.drawing.channels != 3):
             raise LimnerError("the sharpening stage works on colour pictures with captions: leave sharpening out.")
 

@@ -54,7 +54,7 @@ class AlignDrawPainter:
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
         """Raises LimnerError for a ``temperature`` that is no number from 0 to 1."""
         for request in requests:
-            temperature = request.inputs.get("temperature", 1.0)
+            temperature = request.inputs.get("temperature", self.config.temperature)
             if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 <= temperature <= 1:
                 raise LimnerError(f"temperature must be a number from 0 to 1 (1 as in training), got {temperature!r}.")
         return paint_in_rows(requests, self._paint_rows)
@@ -74,7 +74,7 @@ class AlignDrawPainter:
         drawing = self.config.drawing
         shape = (drawing.steps, drawing.latent)
         noise = torch.stack([normal(request.seed, "noise", request.index, shape=shape)
-                             * request.inputs.get("temperature", 1.0) for request in requests], 1)
+                             * request.inputs.get("temperature", self.config.temperature) for request in requests], 1)
         strokes = generate(self.generator, words, noise.to(self.device))
         drawn = torch.stack([stroke.canvas for stroke in strokes], 1).sigmoid()
         canvases = as_pictures(drawn).numpy()

@@ -32,6 +32,7 @@ def aligndraw_digits_quick() -> AlignDrawConfig:
             write_side=0.4, first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam",
             learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.45, drop_from=1.0),
         captions=CaptionConfig(length=12, alignment=128, values="words"),
+        temperature=0.7,
     )
 
 
@@ -76,7 +77,7 @@ def debug_form(config: AlignDrawConfig) -> AlignDrawConfig:
     captions = config.captions and replace(config.captions, units=4, alignment=8)
     sharpening = config.sharpening and replace(config.sharpening, width=4, batch_size=8,
                                                schedule=_debug_schedule(config.sharpening.schedule))
-    return AlignDrawConfig(drawing=small, captions=captions, sharpening=sharpening)
+    return replace(config, drawing=small, captions=captions, sharpening=sharpening)
 
 
 def _debug_schedule(schedule: Schedule) -> Schedule:
