@@ -63,11 +63,14 @@ def test_the_debug_form_of_a_preset_trains_a_step_of_every_stage_and_paints(
 def test_a_gpu_gives_the_losses_and_paintings_of_the_cpu(
     preset: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """All losses on the first weights: a first update goes by the signs of gradients, also of those that are
+    rounding and nothing else."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(LoopContext, "update", lambda self, optimiser, loss, **options: loss.backward(**options))
     expected, painter, _ = one_step(preset, "32", "cpu", corpus)
     losses, _, _ = one_step(preset, "32", "cuda", corpus)
     for stage, values in expected.items():
-        assert losses[stage] == pytest.approx(values, rel=1e-2, abs=1e-3), stage  # Adam's first step follows signs
+        assert losses[stage] == pytest.approx(values, rel=2e-3, abs=2e-4), stage
     folder = painter.save_pretrained(tmp_path / "painter")
     pictures = [np.asarray(load(folder, device=device)("a small red ring", seed=1).image).astype(int)
                 for device in ("cpu", "cuda")]
@@ -84,7 +87,7 @@ def one_step(preset: str, precision: Precision, device: Device, corpus: Corpus
     components, losses = Components(), {}
     for stage_name in system.stage_names(config):
         torch.default_generator.set_state(torch_generator(0, preset).get_state())
-        stage = system.build_stage(stage_name, config, corpus, components, 0)
+        stage = system.build_stage(stage_name, config, corpus, components.to(fabric.device), 0)
         for module in stage.modules.values():
             module.to(fabric.device)
             for part in module.modules():

@@ -99,7 +99,7 @@ class Captions:
     def lent(self, images: Tensor) -> list[Tensor]:
         """What the judge, a small-cnn, sees in pictures (B, 3, S, S) in -1..1: its feature maps from a quarter of its
         side down to 4. It stays frozen; gradients reach the pictures."""
-        encoder = self._lender().to(images.device)
+        encoder = self._lender()
         return encoder.maps(resized(images, encoder.image_size))[1:]
 
     def _lender(self) -> SmallImageEncoder:
@@ -162,7 +162,7 @@ class Captions:
         assert self.judge is not None
         noise = normal(0, "agreement", shape=(len(self._held_out), noise_size))
         images = _painted(paint, noise, self._held_out, device)
-        vectors = self.judge.to(device)(resized(as_float(images.to(device)), self._judge_size)).float().cpu()
+        vectors = self.judge(resized(as_float(images.to(device)), self._judge_size)).float().cpu()
         scores = vectors @ self._held_out.T
         right = 0
         for row, score in enumerate(scores):

@@ -30,8 +30,7 @@ class WordOverlap:
         self._kinds = kinds
         self._counts = torch.tensor([len(row) for row in rows], device=kinds.device)
         self._starts = self._counts.cumsum(0) - self._counts
-        self._words = torch.tensor([word for row in rows for word in row], dtype=torch.int64,
-                                   device=kinds.device)
+        self._words = torch.tensor([word for row in rows for word in row], dtype=torch.int64, device=kinds.device)
 
     def closest(self, captions: Tensor, kinds: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """For every row the caption, of some, that overlaps most with it, of those of another kind that contradict its

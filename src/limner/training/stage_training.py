@@ -251,11 +251,11 @@ class StageTraining:
 
     def _note_enlarged(self) -> None:
         side = self.stage.plan.image_size
-        small = np.sort(self.job.corpus.split("train").picture_sizes.min(1))
-        if small[len(small) // 2] < side:
+        middle = np.median(self.job.corpus.split("train").picture_sizes.min(1))
+        if middle < side:
             self.job.reporter.note(f"Half the pictures or more are smaller than the {side} pixels of this stage (the "
-                                   f"middle one has {small[len(small) // 2]}): they are enlarged, and no detail finer "
-                                   "than theirs can be learnt.")
+                                   f"middle one has {middle:.0f}): they are enlarged, and no detail finer than theirs "
+                                   "can be learnt.")
 
     def _validate(self) -> dict[str, float | None]:
         with self._evaluation("validate") as context:

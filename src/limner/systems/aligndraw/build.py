@@ -14,7 +14,7 @@ from limner.systems.aligndraw.first_weights import scale
 from limner.systems.aligndraw.networks import Generator, Recognition
 from limner.systems.aligndraw.sharpening import Sharpener
 from limner.text.words import WordTokeniser
-from limner.training.stage import Components
+from limner.training.stage import Components, loaded
 
 
 def fresh_networks(config: AlignDrawConfig, tokeniser: WordTokeniser | None, seed: int
@@ -30,16 +30,13 @@ def fresh_networks(config: AlignDrawConfig, tokeniser: WordTokeniser | None, see
 
 def trained_generator(config: AlignDrawConfig, tokeniser: WordTokeniser | None, components: Components) -> Generator:
     """Ready to paint."""
-    generator = _generator(config, tokeniser)
-    generator.load_state_dict(components.weights["generator"])
-    return generator.eval().requires_grad_(False)
+    return loaded(_generator(config, tokeniser), components.weights["generator"])
 
 
 def trained_recognition(config: AlignDrawConfig, components: Components) -> Recognition:
     """Ready to look."""
     recognition = Recognition(config.drawing, learned_start=config.captions is not None)
-    recognition.load_state_dict(components.weights["recognition"])
-    return recognition.eval().requires_grad_(False)
+    return loaded(recognition, components.weights["recognition"])
 
 
 def fresh_sharpener(config: AlignDrawConfig) -> Sharpener:

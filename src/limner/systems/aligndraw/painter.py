@@ -27,7 +27,7 @@ from limner.systems.captions import unread
 from limner.systems.protocol import Picture, Request, StepAttention
 from limner.systems.rows import paint_in_rows
 from limner.text.words import split_words
-from limner.training.stage import Components, weights_of
+from limner.training.stage import Components, loaded, weights_of
 
 _PAIRS = 64
 
@@ -47,8 +47,7 @@ class AlignDrawPainter:
         self.recognition = trained_recognition(config, components) if "recognition" in components.weights else None
         self.sharpener = None
         if config.sharpening is not None and "sharpener" in components.weights:
-            self.sharpener = fresh_sharpener(config).eval().requires_grad_(False)
-            self.sharpener.load_state_dict(components.weights["sharpener"])
+            self.sharpener = loaded(fresh_sharpener(config), components.weights["sharpener"])
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:

@@ -273,8 +273,6 @@ class SharpeningStage:
     @torch.no_grad()
     def _drawn(self, pictures: Tensor, batch: Batch, context: StepContext) -> tuple[Tensor, Tensor]:
         """Drawings of the pictures in 0..1, and the sentences of their captions."""
-        for network in (self.generator, self.recognition):
-            network.to(context.device)
         noise = context.normal("latents", len(pictures), self.drawing.steps, self.drawing.latent).transpose(0, 1)
         with context.autocast():
             words = self.captions.of(self.generator, batch.captions)
@@ -283,7 +281,7 @@ class SharpeningStage:
         return strokes[-1].canvas.sigmoid(), sentence_of(words)
 
     def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> Samples:
-        drawn, words, captions = self.captions.painted(self.generator.to(context.device), context.device)
+        drawn, words, captions = self.captions.painted(self.generator, context.device)
         assert words is not None
         sharpener = modules["sharpener"]
         return Samples(as_pictures(sharpener.sharpen(drawn, sentence_of(words))).numpy(),  # type: ignore[operator]

@@ -150,7 +150,7 @@ class AttnGanStage:
 
     def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:
         with torch.no_grad():
-            words, sentences = self.scorer.to(device).text_encoder(tokens, lengths)
+            words, sentences = self.scorer.text_encoder(tokens, lengths)
         return _Read(sentences, words, padding_of(lengths, tokens.shape[1]).to(device))
 
     def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: Tensor,

@@ -23,7 +23,7 @@ from limner.systems.gan_cls.build import build_generator, build_style_encoder
 from limner.systems.gan_cls.config import GanClsConfig
 from limner.systems.protocol import Picture, Request
 from limner.systems.rows import paint_in_rows
-from limner.training.stage import Components, weights_of
+from limner.training.stage import Components, loaded, weights_of
 
 
 class GanClsPainter:
@@ -36,14 +36,11 @@ class GanClsPainter:
     def __init__(self, config: GanClsConfig, components: Components) -> None:
         self.config = config
         self.text_encoder, self.tokeniser = load_text_encoder(config.matching, components)
-        self.generator = build_generator(config)
-        self.generator.load_state_dict(components.weights["generator"])
-        channels_last(self.generator).eval().requires_grad_(False)
+        self.generator = channels_last(loaded(build_generator(config), components.weights["generator"]))
         self.style_encoder = None
         if config.style is not None and "style_encoder" in components.weights:
-            self.style_encoder = build_style_encoder(config, config.style)
-            self.style_encoder.load_state_dict(components.weights["style_encoder"])
-            channels_last(self.style_encoder).eval().requires_grad_(False)
+            encoder = build_style_encoder(config, config.style)
+            self.style_encoder = channels_last(loaded(encoder, components.weights["style_encoder"]))
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:

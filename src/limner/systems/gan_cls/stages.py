@@ -20,7 +20,7 @@ from limner.systems.gan_cls.config import GanClsConfig, PaperGan, StyleConfig
 from limner.systems.gan_cls.losses import discriminator_loss, generator_loss, interpolate_text
 from limner.systems.gan_cls.networks import Discriminator
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, Samples, StepContext, weights_of
+from limner.training.stage import Components, Samples, StepContext, loaded, weights_of
 
 
 class PaperGanStage:
@@ -131,9 +131,7 @@ class StyleEncoderStage:
         self.noise_size = config.gan.noise_size
         self.image_size = config.gan.image_size
         self.captions = matched_captions(config.matching, corpus, components)
-        self.generator = build_generator(config)
-        self.generator.load_state_dict(components.weights["generator"])
-        channels_last(self.generator).eval().requires_grad_(False)
+        self.generator = channels_last(loaded(build_generator(config), components.weights["generator"]))
         self.encoder = build_style_encoder(config, style)
         initialise_gan(self.encoder, torch_generator(seed, "gan-cls/style-encoder"))
         channels_last(self.encoder)
@@ -151,10 +149,9 @@ class StyleEncoderStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         text = self.captions.of(batch.captions, context.device)
         noise = context.normal("style", len(text), self.noise_size)
-        generator = self.generator.to(context.device)
         with context.autocast():
             with torch.no_grad():
-                painted = generator(noise, text)
+                painted = self.generator(noise, text)
             loss = functional.mse_loss(self.encoder(painted).float(), noise)
         context.update(self.optimisers["style_encoder"], loss)
         return {"style": loss.detach()}
