@@ -20,6 +20,7 @@ SMALLEST = {
     "aligndraw": ["--rows", "2", "--steps", "2", "--words", "3", "--rounds", "1", "--preset", "aligndraw-shapes"],
     "aligndraw_cost": ["--rows", "2", "--rounds", "1", "--smallest"],
     "aligndraw_attention": ["--captions", "4"],
+    "recorded_steps": ["--rounds", "1", "--preset", "gan-cls-debug"],
     "wrong_captions": ["--pictures", "400", "--rows", "40"],
 }
 

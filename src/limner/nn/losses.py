@@ -8,6 +8,9 @@ from torch.nn import functional
 
 BCE_EPSILON = 1e-12
 
+_PENALTY_EVERY = 8
+"""Steps: seldom, and with so many times the weight, as StyleGAN2 does (lazy regularisation, Karras et al. 2020)."""
+
 ScoreLoss = Literal["cross-entropy", "hinge"]
 
 
@@ -34,6 +37,11 @@ def steepness(scores: Tensor, images: Tensor) -> Tensor:
     """
     slope, = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return 0.5 * slope.square().flatten(1).sum(1).mean()
+
+
+def penalty_now(weight: float, step: int) -> float:
+    """With what weight a gradient penalty counts in a step: eight times its own at every eighth, else 0."""
+    return 0.0 if step % _PENALTY_EVERY else _PENALTY_EVERY * weight
 
 
 def _exact(scores: Tensor) -> Tensor:

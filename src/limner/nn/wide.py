@@ -61,13 +61,13 @@ def joint_convolution(convolution: nn.Conv2d, maps: Tensor, vectors: Tensor) -> 
         return wide_convolution(torch.cat([maps, tiled], dim=1), convolution.weight, convolution.bias, padding=padding)
     of_maps, of_vectors = convolution.weight.split([maps.shape[1], vectors.shape[1]], dim=1)
     seen = wide_convolution(maps, of_maps, convolution.bias, padding=padding)
-    height, width = (_taps(side, size, padding).to(of_vectors) for side in maps.shape[2:])
+    height, width = (_taps(side, size, padding, maps.device).to(of_vectors) for side in maps.shape[2:])
     told = torch.einsum("dvij,yi,xj->vyxd", of_vectors, height, width)
     told = (vectors @ told.flatten(1)).unflatten(1, told.shape[1:]).permute(0, 3, 1, 2)
     return seen.repeat(len(vectors) // len(maps), 1, 1, 1) + told.to(seen.dtype)
 
 
-def _taps(side: int, size: int, padding: int) -> Tensor:
+def _taps(side: int, size: int, padding: int, device: torch.device) -> Tensor:
     """bool (side, size): whether a tap of the kernel, laid on a place, meets the map."""
-    reached = torch.arange(side)[:, None] + torch.arange(size) - padding
+    reached = torch.arange(side, device=device)[:, None] + torch.arange(size, device=device) - padding
     return (reached >= 0) & (reached < side)

@@ -83,6 +83,7 @@ class Captions:
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
         self._kinds = torch.from_numpy(kinds)
         self._overlap: WordOverlap | None = None
+        self._on_device: Tensor | None = None
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._strangers = None if held_out is self.pictures else (held_out, chosen)
         self._captions = [held_out.captions_of(int(index))[0] for index in chosen]
@@ -126,7 +127,7 @@ class Captions:
         if close_share:
             numbers = torch.stack([context.uniform(f"pool/{number}", _WRONG_POOL) for number in range(count)])
             close, found = self._overlap_on(text.device).closest(captions.to(text.device), kinds, numbers)
-            texts = self.embeddings[close.cpu()].to(text.device)
+            texts = self._embeddings_on(text.device)[close]
             for number in range(count):
                 chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number]
                 others[number] = torch.where(chosen[:, None], texts[number], others[number])
@@ -142,7 +143,12 @@ class Captions:
 
     def of(self, captions: Tensor, device: torch.device) -> Tensor:
         """Caption numbers (B, K) to the mean embedding of each row's captions (B, D)."""
-        return self.embeddings[captions.cpu()].mean(1).to(device)
+        return self._embeddings_on(device)[captions.to(device)].mean(1)
+
+    def _embeddings_on(self, device: torch.device) -> Tensor:
+        if self._on_device is None:
+            self._on_device = self.embeddings.to(device)
+        return self._on_device
 
     def sample(self, paint: Paint, noise_size: int, device: torch.device) -> Samples:
         """Held-out captions with fixed noise: the same noise in a column, so that what the caption changes is seen."""

@@ -19,7 +19,8 @@ class Averages:
         self._schedule = schedule
         self._sources: list[Tensor] = []
         self._targets: list[Tensor] = []
-        self._copied: list[tuple[Tensor, Tensor]] = []
+        self._copied: list[Tensor] = []
+        self._copies: list[Tensor] = []
         self.modules: dict[str, nn.Module] = {}
         if schedule.average_half_life == 0:
             return
@@ -32,15 +33,16 @@ class Averages:
                     self._sources.append(source.detach())
                     self._targets.append(target.detach())
                 else:
-                    self._copied.append((source, target))
+                    self._copied.append(source)
+                    self._copies.append(target)
 
     @torch.no_grad()
     def update(self, images: int, images_seen: int) -> None:
         """Takes in the weights after a step of ``images`` images; ``images_seen`` counts them too."""
         if self._targets:
             torch._foreach_lerp_(self._targets, self._sources, 1.0 - self.memory(images, images_seen))
-        for source, target in self._copied:
-            target.copy_(source)
+        if self._copies:
+            torch._foreach_copy_(self._copies, self._copied)
 
     def memory(self, images: int, images_seen: int) -> float:
         """The factor on the average of before: one half after as many images as the half-life."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from limner.randomness import normal, stream, torch_generator
 from limner.training.devices import average_gradients
+from limner.training.graphs import StepRecorder
+from limner.training.stage import Work
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class LoopContext:
     phase: str = "step"
     """``step``: noise differs from step to step and is shared over processes. Any other (``sample``, ``validate``):
     noise stays the same from tick to tick, and the context belongs to one process."""
+    recorder: StepRecorder | None = None
+    """What records the steps' work; None on devices that cannot."""
 
     @property
     def device(self) -> torch.device:
@@ -57,8 +62,12 @@ class LoopContext:
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
         optimiser.zero_grad(set_to_none=True)
         loss.backward(retain_graph=retain_graph)
-        average_gradients(optimiser, self.fabric.world_size)
-        optimiser.step()
+        self._apply(optimiser)
+
+    def recorded(self, work: Work, *inputs: Tensor | None, kind: Hashable = None) -> dict[str, Tensor]:
+        if self.recorder is None:
+            return work(self, *inputs)
+        return self.recorder.run(self, self._apply, work, inputs, kind)
 
     def seed_global_generators(self) -> None:
         """Sets torch's global generators to an address of this step and process.
@@ -72,6 +81,10 @@ class LoopContext:
             torch.cuda.manual_seed(key)
         elif self.device.type == "mps":
             torch.mps.manual_seed(key)
+
+    def _apply(self, optimiser: torch.optim.Optimizer) -> None:
+        average_gradients(optimiser, self.fabric.world_size)
+        optimiser.step()
 
     def _address(self, purpose: str) -> str:
         return f"{self.stage}/{self.phase}/{purpose}"

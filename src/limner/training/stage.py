@@ -6,7 +6,7 @@ stage means. The loop owns everything else and names no system.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -21,26 +21,11 @@ from limner.training.schedule import Schedule
 M = TypeVar("M", bound=nn.Module)
 
 
-class StepContext(Protocol):
-    """What the loop lends a stage for one step, one validation or one sample grid."""
+class WorkContext(Protocol):
+    """What the networks' part of a step may ask of the loop."""
 
     @property
     def device(self) -> torch.device: ...
-
-    @property
-    def step(self) -> int:
-        """Steps done before this one."""
-        ...
-
-    @property
-    def images_seen(self) -> int:
-        """Images shown before this step, over all processes."""
-        ...
-
-    @property
-    def fraction(self) -> float:
-        """images_seen / Schedule.images, for schedules of the learning rate."""
-        ...
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Forward passes go inside: bf16 where the run asks for it."""
@@ -59,6 +44,37 @@ class StepContext(Protocol):
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
         """zero_grad, backward, mean of the gradients over processes, step."""
+        ...
+
+
+Work = Callable[..., dict[str, Tensor]]
+"""(WorkContext, *tensors) to named scalars."""
+
+
+class StepContext(WorkContext, Protocol):
+    """What the loop lends a stage for one step, one validation or one sample grid."""
+
+    @property
+    def step(self) -> int:
+        """Steps done before this one."""
+        ...
+
+    @property
+    def images_seen(self) -> int:
+        """Images shown before this step, over all processes."""
+        ...
+
+    @property
+    def fraction(self) -> float:
+        """images_seen / Schedule.images, for schedules of the learning rate."""
+        ...
+
+    def recorded(self, work: Work, *inputs: Tensor | None, kind: Hashable = None) -> dict[str, Tensor]:
+        """``work(context, *inputs)``, which a GPU records as CUDA graphs and replays in later steps.
+
+        Python runs only in the first steps of each ``kind``; so apart from kind and inputs (on the device) nothing in
+        the work may change from step to step, and nothing may depend in Python on the values of a tensor.
+        """
         ...
 
 

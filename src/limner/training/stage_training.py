@@ -32,6 +32,7 @@ from limner.training.devices import (
     share_buffers_from_first,
     share_from_first,
 )
+from limner.training.graphs import StepRecorder
 from limner.training.interruption import Interruption
 from limner.training.log import RunLog, without_nan
 from limner.training.progress import Reporter
@@ -107,6 +108,7 @@ class StageTraining:
         self.shown: dict[str, nn.Module] = {**self.stage.modules, **self.averages.modules}
         """The modules that sample, validate and become components: averaged where there is an average."""
         self.state = State()
+        self._recorder = StepRecorder() if self.fabric.device.type == "cuda" else None
         self._totals: dict[str, Tensor] = {}
         self._saved: Path | None = None
         self._clock = self._looked = 0.0
@@ -323,7 +325,7 @@ class StageTraining:
 
     def _context(self, phase: str) -> LoopContext:
         return LoopContext(self.fabric, self.job.settings.seed, self.name, self.state.step, self.state.images,
-                           self.schedule.images, phase)
+                           self.schedule.images, phase, self._recorder if phase == "step" else None)
 
     @contextlib.contextmanager
     def _evaluation(self, phase: str) -> Iterator[LoopContext]:

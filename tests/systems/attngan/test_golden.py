@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from limner.systems.attngan.networks import Discriminator, Generator, Painted, W
 from limner.systems.attngan.stage import AttnGanStage, pyramid
 from limner.training.averaging import Averages
 from limner.training.schedule import Schedule
+from limner.training.stage import Work
 
 SIDES = (64, 128, 256)
 Discriminate = partial(Discriminator, text_size=16, width=3)
@@ -222,6 +223,9 @@ class _Loop:
 
     def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
         return torch.zeros(rows, *shape)
+
+    def recorded(self, work: Work, *inputs: Tensor | None, kind: Hashable = None) -> dict[str, Tensor]:
+        return work(self, *inputs)
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)

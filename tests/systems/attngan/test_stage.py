@@ -129,6 +129,24 @@ def test_every_normalisation_trains_on_close_wrong_captions_and_variety(norm: st
         assert any(not torch.equal(old, new) for old, new in zip(before[name], module.parameters(), strict=True)), name
 
 
+def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -> None:
+    config = attngan_debug()
+    steep = replace(config, gan=replace(config.gan, gradient_penalty=3.0))
+    plain = replace(config, gan=replace(config.gan, gradient_penalty=0.0))
+    losses = {}
+    for name, each in (("plain", plain), ("steep", steep)):
+        stage, _ = _stage(each, corpus)
+        losses[name] = stage.step(_batch(stage), _context())
+    first = next(name for name in losses["plain"] if name.startswith("discriminator"))
+    assert losses["steep"][first] > losses["plain"][first]
+    assert losses["steep"]["penalty"] > 0
+    stage, _ = _stage(steep, corpus)
+    assert "penalty" not in stage.step(_batch(stage), _context(1))
+    assert "penalty" in stage.step(_batch(stage), _context(8))
+    with pytest.raises(LimnerError, match="gradient_penalty must be at least 0, got -1"):
+        replace(config.gan, gradient_penalty=-1.0)
+
+
 def test_variety_paints_half_the_captions_twice(corpus: Corpus) -> None:
     stage, _ = _stage(attngan_debug(), corpus)
     seen: list[Tensor] = []
@@ -147,17 +165,18 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     stage, _ = _stage(attngan_debug(), corpus)
     batch = _batch(stage)
     tokens, lengths = stage.captions.take(batch.captions, _context())
-    sentences = stage._read(tokens, lengths, torch.device("cpu")).sentences
+    sentences = stage._read(tokens, lengths, stage.captions.steps, torch.device("cpu")).sentences
     kinds = batch.labels if batch.labels is not None else batch.indices
     distances = []
     for share in (0.0, 1.0):
         stage.gan = replace(stage.gan, close_wrong_share=share)
-        wrong = stage._wrong(sentences, batch.captions[:, 0], kinds, _context())
-        assert wrong is not None
+        other, weights = stage._wrong(sentences, batch.captions[:, 0], kinds, _context())
+        assert other is not None
+        assert weights is not None
         own = sentences.repeat(stage.gan.wrong_captions, 1)
-        assert (wrong.sentences != own).any(1).all()
-        distances.append((wrong.sentences - own).norm(dim=1).mean())
-    assert (wrong.weights == 1).all()
+        assert (other != own).any(1).all()
+        distances.append((other - own).norm(dim=1).mean())
+    assert (weights == 1).all()
     assert distances[1] < distances[0]
 
 

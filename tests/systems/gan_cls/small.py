@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +19,7 @@ from limner.systems.gan_cls.config import GanClsConfig
 from limner.training.context import LoopContext
 from limner.training.devices import launch
 from limner.training.settings import RunSettings
-from limner.training.stage import Components, Stage
+from limner.training.stage import Components, Stage, Work
 
 SYSTEM = get_system("gan-cls")
 
@@ -90,6 +90,9 @@ class Told:
     def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
         self.asked[purpose] = (rows, *shape)
         return torch.rand(rows, *shape, generator=torch.Generator().manual_seed(len(self.asked)))
+
+    def recorded(self, work: Work, *inputs: Tensor | None, kind: Hashable = None) -> dict[str, Tensor]:
+        return work(self, *inputs)
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, retain_graph: bool = False) -> None:
         before = {name: self._state(module) for name, module in self.watched.items()}

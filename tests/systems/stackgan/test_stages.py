@@ -199,7 +199,7 @@ def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_
         seen: list[int] = []
         stage.discriminator.first.register_forward_hook(
             lambda _, inputs, output, seen=seen: seen.append(len(inputs[0])))
-        _step(stage, Told())
+        _step(stage, Told(step=1))
         assert seen == rows
 
 
@@ -254,6 +254,20 @@ def test_variety_paints_every_caption_twice() -> None:
     assert "variety" not in _step(plain, Told())
 
 
+@pytest.mark.parametrize("config", [stackgan_debug(), debug_form(stackgan_coco())], ids=["ours", "theirs"])
+@pytest.mark.parametrize("name", ["sketch", "refinement"])
+def test_every_eighth_step_pays_for_steep_scores(name: str, config: StackGanConfig) -> None:
+    gan = getattr(config, name)
+    losses = {}
+    for weight in (0.0, 3.0):
+        stage = _stage(name, replace(config, **{name: replace(gan, gradient_penalty=weight)}))
+        losses[weight] = _step(stage, Told())
+    assert "penalty" not in losses[0.0]
+    assert losses[3.0]["discriminator"] > losses[0.0]["discriminator"]
+    assert "penalty" not in _step(stage, Told(step=1))
+    assert "penalty" in _step(stage, Told(step=8))
+
+
 def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     stage = _stage("sketch", stackgan_debug())
     rates = []
@@ -275,6 +289,7 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
     ("sketch", {"learning_rate": 0.0}, "learning_rate must be between"),
     ("sketch", {"kl_weight": -1.0}, "kl_weight must be at least 0"),
+    ("sketch", {"gradient_penalty": -1.0}, "gradient_penalty must be at least 0"),
     ("sketch", {"augment": "rotation"}, "got rotation"),
     ("sketch", {"close_wrong_share": 1.5}, "close_wrong_share must be between 0 and 1"),
     ("sketch", {"batch_size": 7}, "batch_size must be even"),

@@ -41,6 +41,11 @@ class CaptionTable:
         self._tokens, self._lengths = vocabulary.table(captions)
         self._length = length
 
+    @property
+    def steps(self) -> int:
+        """Words of the longest caption that a step can take."""
+        return min(int(self._lengths.max()), self._length)
+
     def take(self, captions: Tensor, context: StepContext) -> tuple[Tensor, Tensor]:
         """Caption numbers (B, 1) to tokens int64 (B, T) on the device and lengths (B,) on the CPU."""
         rows = captions[:, 0].cpu().numpy()

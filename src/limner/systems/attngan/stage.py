@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from limner.matching.damsm.text_encoder import padding_of
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import variety
+from limner.nn.losses import penalty_now, steepness, variety
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
@@ -30,7 +31,7 @@ from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
 from limner.systems.captions import Captions, held_out_pictures, shown_captions
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, Samples, StepContext, weights_of
+from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 _COLUMNS = 8
 _JUDGED, _CANDIDATES = 256, 32
@@ -120,15 +121,25 @@ class AttnGanStage:
         tokens, images = tokens[order.to(tokens.device)], batch.images[order.to(batch.images.device)]
         kinds = batch.indices if batch.labels is None else batch.labels
         kinds = kinds[order.to(kinds.device)]
-        text = self._read(tokens, lengths, context.device)
+        text = self._read(tokens, lengths, self.captions.steps, context.device)
         told = self._told(text, None if batch.labels is None else kinds, order, context)
+        other, weights = self._wrong(text.sentences, batch.captions[:, 0].cpu()[order], kinds, context)
+        penalty = penalty_now(self.gan.gradient_penalty, context.step)
+        losses = context.recorded(partial(self._learn, penalty=penalty), images, text.sentences, other, weights,
+                                  told.labels, told.noise, told.condition_noise, *told.text, kind=penalty)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _learn(self, context: WorkContext, images: Tensor, sentences: Tensor, other: Tensor | None,
+               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor, *text: Tensor,
+               penalty: float) -> dict[str, Tensor]:
+        """All updates. ``sentences``: captions of the real pictures; ``text``: a ``_Read`` of those to paint."""
+        told = _Told(_Read(*text), labels, noise, condition_noise)
         with context.autocast():
             painted = self.generator(told.noise, told.condition_noise, *told.text)
         reals = pyramid(images, self.gan.painted_sides)
-        wrong = self._wrong(text.sentences, batch.captions[:, 0].cpu()[order], kinds, context)
-        losses = self._train_discriminators(reals, painted, text.sentences, told.text.sentences, wrong, context)
-        losses |= self._train_generator(painted, told, context)
-        return {name: value.detach() for name, value in losses.items()}
+        wrong = None if other is None or weights is None else Wrong(other, weights)
+        losses = self._train_discriminators(reals, painted, sentences, told.text.sentences, wrong, penalty, context)
+        return losses | self._train_generator(painted, told, context)
 
     def _told(self, text: _Read, labels: Tensor | None, order: Tensor, context: StepContext) -> _Told:
         rows = len(order)
@@ -140,32 +151,45 @@ class AttnGanStage:
         twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
         return _Told(text.rows(twice), None if labels is None else labels[twice], noise, condition_noise)
 
-    def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
-        """Other captions for every real picture; None for the authors' pairs."""
+    def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext
+               ) -> tuple[Tensor | None, Tensor | None]:
+        """The parts of ``Wrong``: other captions for every real picture; None for the authors' pairs."""
         if self.table is None or not self.gan.wrong_captions:
-            return None
+            return None, None
         other, differs = self.table.wrong(sentences, captions, kinds, context,
                                           close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
-        return Wrong(other, differs.float())
+        return other, differs.float()
 
-    def _read(self, tokens: Tensor, lengths: Tensor, device: torch.device) -> _Read:
+    def _read(self, tokens: Tensor, lengths: Tensor, steps: int, device: torch.device) -> _Read:
+        """Captions with room for ``steps`` words each: a GPU records what is done with captions of one shape."""
         with torch.no_grad():
             words, sentences = self.scorer.text_encoder(tokens, lengths)
-        return _Read(sentences, words, padding_of(lengths, tokens.shape[1]).to(device))
+        words = functional.pad(words, (0, steps - words.shape[2]))
+        return _Read(sentences, words, padding_of(lengths, steps).to(device))
 
     def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: Tensor,
-                              wrong: Wrong | None, context: StepContext) -> dict[str, Tensor]:
+                              wrong: Wrong | None, penalty: float, context: WorkContext) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
+        penalties: list[Tensor] = []
         for (name, discriminator), real, fake in zip(self.discriminators.items(), reals, painted.images, strict=True):
             with context.autocast():
                 loss = discriminator_loss(discriminator, self._seen(real, "real", context),
                                           self._seen(fake.detach(), "fake", context), sentences, told=told,
                                           wrong=wrong, loss=self.gan.loss, lend=self._lend)
-            context.update(self.optimisers[name], loss.total)
             losses[name] = loss.total
-        return losses
+            if penalty:
+                penalties.append(self._gradient_penalty(discriminator, real, sentences))
+                losses[name] = losses[name] + penalty * penalties[-1]
+            context.update(self.optimisers[name], losses[name])
+        return losses | ({"penalty": torch.stack(penalties).detach().mean()} if penalties else {})
 
-    def _train_generator(self, painted: Painted, told: _Told, context: StepContext) -> dict[str, Tensor]:
+    def _gradient_penalty(self, discriminator: Discriminator, real: Tensor, sentences: Tensor) -> Tensor:
+        images = real.detach().requires_grad_()
+        features = discriminator.look(images, self._lend(images))
+        matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
+        return steepness(matched if alone is None else matched + alone, images)
+
+    def _train_generator(self, painted: Painted, told: _Told, context: WorkContext) -> dict[str, Tensor]:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
         parts: dict[str, Tensor] = {}
         adversarial = []
@@ -190,7 +214,7 @@ class AttnGanStage:
             discriminator.requires_grad_(True)
         return {"generator": loss, **parts}
 
-    def _matching(self, images: Tensor, told: _Told, context: StepContext) -> Tensor:
+    def _matching(self, images: Tensor, told: _Told, context: WorkContext) -> Tensor:
         """DAMSM's loss. Where every caption is painted twice, each half of the batch is contrasted by itself."""
         with context.autocast():
             regions, vectors = self.scorer.image_encoder(images)
@@ -210,7 +234,7 @@ class AttnGanStage:
             return ()
         return self.lender.maps(images)
 
-    def _seen(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+    def _seen(self, images: Tensor, purpose: str, context: WorkContext) -> Tensor:
         if not self.gan.augment:
             return images
         return augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)
@@ -240,7 +264,7 @@ class AttnGanStage:
         gan = self.gan
         images = []
         for part in torch.arange(len(captions)).split(_CHUNK):
-            text = self._read(tokens[part].long().to(context.device), lengths[part], context.device)
+            text = self._read(tokens[part].long().to(context.device), lengths[part], tokens.shape[1], context.device)
             noises = [torch.stack([normal(0, f"{purpose}/{name}", int(numbers[i]), shape=(size,)) for i in part])
                       for name, size in (("noise", gan.noise_size), ("condition", gan.condition_size))]
             painted = generator(*(noise.to(context.device) for noise in noises), *text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +12,14 @@ from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
-from limner.nn.losses import painted_cost, score_cost, steepness, variety
+from limner.nn.losses import painted_cost, penalty_now, score_cost, steepness, variety
 from limner.nn.whitening import fit_whitening
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, Samples, StepContext, weights_of
-
-_PENALTY_EVERY = 8
-"""Steps: seldom, and with so many times the weight, as StyleGAN2 does (lazy regularisation, Karras et al. 2020)."""
+from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 
 class ImprovedGanStage:
@@ -46,8 +44,9 @@ class ImprovedGanStage:
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         betas = (0.5, 0.99)
         self.optimisers = {
-            "generator": torch.optim.Adam(self.generator.parameters(), gan.generator_rate, betas),
-            "discriminator": torch.optim.Adam(self.discriminator.parameters(), gan.discriminator_rate, betas),
+            "generator": torch.optim.Adam(self.generator.parameters(), gan.generator_rate, betas, fused=True),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), gan.discriminator_rate, betas,
+                                              fused=True),
         }
 
     @property
@@ -62,20 +61,28 @@ class ImprovedGanStage:
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
         text = self.captions.of(batch.captions, context.device)
+        other, is_wrong = self.captions.wrong(
+            text, batch.captions[:, 0], batch.indices if batch.labels is None else batch.labels, context,
+            close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+        penalty = penalty_now(self.gan.gradient_penalty, context.step)
+        parts = context.recorded(partial(self._learn, penalty=penalty), batch.images, text, other, is_wrong,
+                                 kind=penalty)
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _learn(self, context: WorkContext, images: Tensor, text: Tensor, other: Tensor, is_wrong: Tensor, *,
+               penalty: float) -> dict[str, Tensor]:
+        """Both updates. ``other`` and ``is_wrong``: captions for the real pictures, and which of them are wrong."""
         told = self._told(text)
         noise = context.normal("generator", len(text), self.gan.noise_size)
         with context.autocast():
             painted = self.generator(noise, told)
-        parts = self._train_discriminator(batch, text, painted.detach(), told, context)
-        parts |= self._train_generator(painted, noise, told, context)
-        return {name: value.detach() for name, value in parts.items()}
+        parts = self._train_discriminator(as_float(images), text, (other, is_wrong), painted.detach(), told, penalty,
+                                          context)
+        return parts | self._train_generator(painted, noise, told, context)
 
-    def _train_discriminator(self, batch: Batch, text: Tensor, painted: Tensor, told: Tensor,
-                             context: StepContext) -> dict[str, Tensor]:
-        real = as_float(batch.images)
-        other, is_wrong = self.captions.wrong(
-            text, batch.captions[:, 0], batch.indices if batch.labels is None else batch.labels, context,
-            close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+    def _train_discriminator(self, real: Tensor, text: Tensor, others: tuple[Tensor, Tensor], painted: Tensor,
+                             told: Tensor, penalty: float, context: WorkContext) -> dict[str, Tensor]:
+        other, is_wrong = others
         with context.autocast():
             features = self._look(torch.cat([real, painted]), "look", context)
             of_real, of_painted = features.chunk(2)
@@ -88,9 +95,9 @@ class ImprovedGanStage:
             "fake": score_cost(fake, real=False, loss="hinge").mean(),
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
-        if self.gan.gradient_penalty and context.step % _PENALTY_EVERY == 0:
+        if penalty:
             parts["penalty"] = self._gradient_penalty(real, text)
-            loss = loss + self.gan.gradient_penalty * _PENALTY_EVERY * parts["penalty"]
+            loss = loss + penalty * parts["penalty"]
         context.update(self.optimisers["discriminator"], loss)
         return parts | {"discriminator": loss}
 
@@ -101,7 +108,7 @@ class ImprovedGanStage:
         return steepness(self.discriminator.judge(self.discriminator.look(images, self._lent(images)), text), images)
 
     def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
-                         context: StepContext) -> dict[str, Tensor]:
+                         context: WorkContext) -> dict[str, Tensor]:
         """The same pictures as the discriminator has just seen, judged again now that it has learnt from them."""
         self.discriminator.requires_grad_(False)
         with context.autocast():
@@ -119,7 +126,7 @@ class ImprovedGanStage:
         """The captions to paint: those of the batch, or half of them twice where noise must bring variety."""
         return text.chunk(2)[0].repeat(2, 1) if self.gan.variety_weight else text
 
-    def _look(self, images: Tensor, purpose: str, context: StepContext) -> Tensor:
+    def _look(self, images: Tensor, purpose: str, context: WorkContext) -> Tensor:
         """What the discriminator sees in pictures, augmented where the configuration says so."""
         if self.gan.augment:
             images = augment(images, context.uniform(purpose, len(images), 7), self.gan.augment)

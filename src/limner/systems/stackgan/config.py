@@ -119,6 +119,10 @@ class GanTraining:
     loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
     """Of the discriminator's scores: cross entropy (both releases) or hinge, which asks nothing more of pairs that are
     told apart by a margin (ours)."""
+    gradient_penalty: float = 0.0
+    """Weight, in the discriminator's loss, of half the squared gradient of its scores of real pictures with their own
+    captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none (both
+    releases)."""
     kl_weight: float = 2.0
     """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     captions: int = 1
@@ -159,7 +163,7 @@ class GanTraining:
                               f"got {self.batch_size}.")
         if not 0 < self.learning_rate < 1:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
-        for name in ("kl_weight", "variety_weight", "variety_goal"):
+        for name in ("gradient_penalty", "kl_weight", "variety_weight", "variety_goal"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("decay_from", "close_wrong_share"):

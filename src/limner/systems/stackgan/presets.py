@@ -99,9 +99,10 @@ def _improved(config: StackGanConfig, **changes: Any) -> StackGanConfig:
     """What helped GAN-CLS on small machines: a sketch whose every layer hears noise and caption and that is painted
     twice for variety, discriminators with layer normalisation and hinge loss that read whitened captions themselves,
     add a dot product and see through the frozen image encoder, higher rates, four wrong captions for every picture,
-    most of them close; less noise in the condition; and a sketch that stands still while it is refined, and is what the
-    refinement adds to."""
-    changes |= {"learning_rate": 1e-3, "decay_from": 0.5, "wrong_captions": 4, "loss": "hinge", "kl_weight": 0.5}
+    most of them close; a gradient penalty; less noise in the condition; and a sketch that stands still while it is
+    refined, and is what the refinement adds to."""
+    changes |= {"learning_rate": 1e-3, "decay_from": 0.5, "wrong_captions": 4, "loss": "hinge", "kl_weight": 0.5,
+                "gradient_penalty": 0.01}
     return replace(
         config,
         networks=replace(config.networks, condition_size=128, modulated=True, keeps_sketch=True, normalisation="layer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import variety
+from limner.nn.losses import penalty_now, steepness, variety
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
     StageName,
@@ -29,7 +30,7 @@ from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
 from limner.systems.stackgan.networks import ModulatedSketchGenerator
 from limner.training.schedule import Schedule
-from limner.training.stage import Components, Samples, StepContext, weights_of
+from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 
 class Painted(NamedTuple):
@@ -97,16 +98,35 @@ class StackGanStage:
         if self.gan.frozen_statistics:
             self.sketch.eval()
         text = self.captions.of(batch.captions, context.device)
+        penalty = penalty_now(self.gan.gradient_penalty, context.step)
+        losses = context.recorded(partial(self._learn, penalty=penalty), batch.images, batch.wrong_images, text,
+                                  *self._other_captions(batch, text, context), kind=penalty)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _other_captions(self, batch: Batch, text: Tensor, context: StepContext) -> tuple[Tensor | None, Tensor | None]:
+        """Embeddings of other captions for the real pictures, and which of them are wrong; None for the authors'."""
+        if not self.gan.wrong_captions:
+            return None, None
+        kinds = batch.indices if batch.labels is None else batch.labels
+        return self.captions.wrong(text, batch.captions[:, 0], kinds, context,
+                                   close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+
+    def _learn(self, context: WorkContext, images: Tensor, wrong_images: Tensor | None, text: Tensor,
+               other: Tensor | None, is_wrong: Tensor | None, *, penalty: float) -> dict[str, Tensor]:
+        """Both updates."""
         told = self._told(text, context)
         asked, told_asked = (_twice(text), _twice(told)) if self.gan.variety_weight else (text, told)
         painted = self._paint(asked, context, "", keep=not self.gan.fresh_noise)
-        losses = self._train_discriminator(batch, text, (told, told_asked), painted.images.detach(), context)
+        pictures = {"real": as_float(images), "fake": painted.images.detach()}
+        if wrong_images is not None:
+            pictures = {"real": pictures["real"], "wrong": as_float(wrong_images), "fake": pictures["fake"]}
+        others = None if other is None or is_wrong is None else (other, is_wrong)
+        losses = self._train_discriminator(pictures, (told, told_asked), others, penalty, context)
         if self.gan.fresh_noise:
             painted = self._paint(asked, context, "again/", keep=True)
-        losses |= self._train_generator(painted, told_asked, context)
-        return {name: value.detach() for name, value in losses.items()}
+        return losses | self._train_generator(painted, told_asked, context)
 
-    def _paint(self, text: Tensor, context: StepContext, purpose: str, *, keep: bool) -> Painted:
+    def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
         """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from."""
         networks = self.config.networks
         noise = [context.normal(f"{purpose}noise", len(text), networks.noise_size)]
@@ -123,26 +143,32 @@ class StackGanStage:
                 images, condition = self.refinement(sketch, text, conditions[1])
         return Painted(images, condition, joined)
 
-    def _train_discriminator(self, batch: Batch, text: Tensor, told: tuple[Tensor, Tensor], fake: Tensor,
-                             context: StepContext) -> dict[str, Tensor]:
+    def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
+                             others: tuple[Tensor, Tensor] | None, penalty: float, context: WorkContext
+                             ) -> dict[str, Tensor]:
         """``told``: what the discriminator is told of the captions of real pictures and of painted ones."""
-        images = {"real": as_float(batch.images)}
-        if batch.wrong_images is not None:
-            images["wrong"] = as_float(batch.wrong_images)
-        images["fake"] = fake
         with context.autocast():
             seen = self._look(images, context)
             real = self._judged(seen["real"], told[0])
             if "wrong" in seen:
                 wrong = self.discriminator.judge(seen["wrong"], told[0])
             else:
-                wrong = self._judged_wrongly(seen["real"], batch, text, told[0], context)
+                wrong = self._judged_wrongly(seen["real"], told[0], others, context)
             painted = self._judged(seen["fake"], told[1])
         parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
-        context.update(self.optimisers["discriminator"], parts.total)
-        return {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
+        losses = {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
+        if penalty:
+            losses["penalty"] = self._gradient_penalty(images["real"], told[0])
+            losses["discriminator"] = parts.total + penalty * losses["penalty"]
+        context.update(self.optimisers["discriminator"], losses["discriminator"])
+        return losses
 
-    def _train_generator(self, painted: Painted, told: Tensor, context: StepContext) -> dict[str, Tensor]:
+    def _gradient_penalty(self, real: Tensor, told: Tensor) -> Tensor:
+        images = real.detach().requires_grad_()
+        scores = self._judged(self._looked(images), told)
+        return steepness(scores.matched if scores.alone is None else scores.matched + scores.alone, images)
+
+    def _train_generator(self, painted: Painted, told: Tensor, context: WorkContext) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
@@ -159,7 +185,7 @@ class StackGanStage:
         return parts
 
     @torch.no_grad()
-    def _told(self, text: Tensor, context: StepContext) -> Tensor:
+    def _told(self, text: Tensor, context: WorkContext) -> Tensor:
         """What the discriminator is told of captions: their embeddings, or the means of the generator's conditions. No
         gradient flows back through it."""
         if self.config.networks.discriminator_reads == "caption":
@@ -167,18 +193,17 @@ class StackGanStage:
         with context.autocast():
             return self.generator.augmentation(text, None).mean  # type: ignore[union-attr,operator]
 
-    def _judged_wrongly(self, real: Tensor, batch: Batch, text: Tensor, told: Tensor, context: StepContext) -> Tensor:
+    def _judged_wrongly(self, real: Tensor, told: Tensor, others: tuple[Tensor, Tensor] | None, context: WorkContext
+                        ) -> Tensor:
         """Logits of what was seen of real pictures, each with other captions; as in the authors' code, all but the last
         with the next row's, or as ``wrong_captions`` says."""
-        if not self.gan.wrong_captions:
+        if others is None:
             return self.discriminator.judge(real[:-1], told[1:])
-        kinds = batch.indices if batch.labels is None else batch.labels
-        other, differs = self.captions.wrong(text, batch.captions[:, 0], kinds, context,
-                                             close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
+        other, is_wrong = others
         logits = self.discriminator.judge(real, self._told(other, context))
-        return logits.masked_fill(~differs, -torch.inf)  # surely not real: no loss, no gradient
+        return logits.masked_fill(~is_wrong, -torch.inf)  # surely not real: no loss, no gradient
 
-    def _look(self, images: Mapping[str, Tensor], context: StepContext) -> dict[str, Tensor]:
+    def _look(self, images: Mapping[str, Tensor], context: WorkContext) -> dict[str, Tensor]:
         """What the discriminator sees of kinds of pictures."""
         if self.gan.augment:
             images = {kind: augment(each, context.uniform(kind, len(each), 7), self.gan.augment)
