@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,7 +18,7 @@ _SPREAD = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0,
 def doubling_kernel(weight: Tensor) -> Tensor:
     """The kernel of the transposed convolution (stride 2, padding 1) that equals nearest doubling followed by a 3x3
     convolution: (out, in, 3, 3) to (in, out, 4, 4)."""
-    spread = torch.kron(_SPREAD, _SPREAD).to(weight)
+    spread = _both_ways(weight.device, weight.dtype)
     with torch.autocast(weight.device.type, enabled=False):
         kernel = weight.flatten(2) @ spread.T
     kernel = kernel.unflatten(2, (4, 4)).transpose(0, 1)
@@ -33,6 +35,11 @@ def doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (out, in, 3, 3), of the convolution that follows the doubling. ``bias``: (out,).
     """
     return functional.conv_transpose2d(x, doubling_kernel(weight), bias, stride=2, padding=1)
+
+
+@cache
+def _both_ways(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.kron(_SPREAD, _SPREAD).to(device, dtype)
 
 
 class SmallDoubling(nn.Module):
