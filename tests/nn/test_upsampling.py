@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from limner.nn import upsampling
 from limner.nn.upsampling import SmallDoubling, doubled, doubling_for_painting
 
 
@@ -17,6 +18,15 @@ def test_doubling_and_convolution_in_one() -> None:
     for ours, theirs in zip(torch.autograd.grad(result, (x, weight, bias), towards),
                             torch.autograd.grad(expected, (x, weight, bias), towards), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_gradients_flow_also_after_a_first_call_in_inference_mode() -> None:
+    upsampling._both_ways.cache_clear()
+    x, weight = torch.randn(1, 2, 4, 4), torch.randn(3, 2, 3, 3, requires_grad=True)
+    with torch.inference_mode():
+        doubled(x, weight)
+    doubled(x, weight).sum().backward()
+    assert weight.grad is not None
 
 
 @pytest.mark.parametrize("side", [4, 8, 16])

@@ -39,7 +39,9 @@ def doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @cache
 def _both_ways(device: torch.device, dtype: torch.dtype) -> Tensor:
-    return torch.kron(_SPREAD, _SPREAD).to(device, dtype)
+    """Kept where it is needed: a step that is being recorded for a GPU can bring nothing there."""
+    with torch.inference_mode(False):  # a training step may come after a painting that asked first
+        return torch.kron(_SPREAD, _SPREAD).to(device, dtype)
 
 
 class SmallDoubling(nn.Module):

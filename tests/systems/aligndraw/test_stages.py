@@ -47,8 +47,9 @@ def test_the_divergence_counts_more_at_first() -> None:
     """The gradients of pixels + weight * divergence lie on a line."""
     config = debug_form(aligndraw_shapes())
 
-    def gradients(weight: float, seen: int) -> torch.Tensor:
-        drawing = replace(config.drawing, divergence_weight=weight, divergence_until=0.4, learning_rate=1e-6)
+    def gradients(weight: float, seen: int, end: float = 1.0) -> torch.Tensor:
+        drawing = replace(config.drawing, divergence_weight=weight, divergence_until=0.4, divergence_end=end,
+                          learning_rate=1e-6)
         stage = DrawingStage(replace(config, drawing=drawing), small.corpus(), 0)
         stage.optimiser.register_step_pre_hook(lambda *_: kept.append(torch.cat([
             parameter.grad.flatten() for parameter in stage.recognition.parameters() if parameter.grad is not None])))
@@ -62,6 +63,7 @@ def test_the_divergence_counts_more_at_first() -> None:
     assert torch.allclose(gradients(5.0, 100), plain + 0.75 * (heavy - plain), rtol=1e-3, atol=1e-6)
     assert torch.equal(gradients(5.0, 400), plain)
     assert torch.equal(gradients(5.0, 900), plain)
+    assert torch.allclose(gradients(5.0, 900, end=2.0), plain + 0.25 * (heavy - plain), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("values", ["states", "words"])
@@ -111,7 +113,8 @@ def test_there_are_no_other_stages() -> None:
     ({"steps": 0}, "steps must be at least 1, got 0"),
     ({"read_size": 61}, "read_size must be from 0 \\(no attention\\) to image_size 60, got 61"),
     ({"learning_rate": 0.0}, "learning_rate must be between 0 and 1"),
-    ({"divergence_weight": 0.5}, "divergence_weight must be at least 1"),
+    ({"divergence_weight": 0.5}, "divergence_end must be at least 1 and at most divergence_weight"),
+    ({"divergence_end": 0.5, "divergence_weight": 2.0}, "divergence_end must be at least 1"),
     ({"write_places": 1}, "placed windows need write_places and write_size of at least 2"),
 ])
 def test_bad_values_are_refused(change: dict[str, float], words: str) -> None:

@@ -70,9 +70,11 @@ class DrawingConfig:
     learning_rate: float = 1e-3
     """Of the optimiser."""
     divergence_weight: float = 1.0
-    """Weight of the divergence at the start of training, from where it falls evenly to the bound's own, 1 ..."""
+    """Weight of the divergence at the start of training, from where it falls evenly ..."""
     divergence_until: float = 0.5
-    """... at this fraction of the schedule. While latent numbers are dear, captions must explain pictures."""
+    """... up to this fraction of the schedule ..."""
+    divergence_end: float = 1.0
+    """... to this weight; 1 is the bound's own. While latent numbers are dear, captions must explain pictures."""
     drop_from: float = 0.73
     """Fraction of the schedule after which the learning rate is a tenth (rmsprop) or falls evenly to 0 (adam); 1 for
     never."""
@@ -91,9 +93,10 @@ class DrawingConfig:
         if not 0 < self.learning_rate < 1 or not 0 < self.drop_from <= 1:
             raise LimnerError(f"learning_rate must be between 0 and 1 and drop_from above 0 and at most 1, "
                               f"got {self.learning_rate} and {self.drop_from}.")
-        if self.divergence_weight < 1 or not 0 < self.divergence_until <= 1:
-            raise LimnerError(f"divergence_weight must be at least 1 and divergence_until above 0 and at most 1, "
-                              f"got {self.divergence_weight} and {self.divergence_until}.")
+        if not 1 <= self.divergence_end <= self.divergence_weight or not 0 < self.divergence_until <= 1:
+            raise LimnerError("divergence_end must be at least 1 and at most divergence_weight, and divergence_until "
+                              f"above 0 and at most 1, got {self.divergence_end}, {self.divergence_weight} and "
+                              f"{self.divergence_until}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -215,7 +215,7 @@ def _rate(drawing: DrawingConfig, context: StepContext) -> float:
 
 def _divergence_weight(drawing: DrawingConfig, context: StepContext) -> float:
     left = max(0.0, 1 - context.fraction / drawing.divergence_until)
-    return 1 + (drawing.divergence_weight - 1) * left
+    return drawing.divergence_end + (drawing.divergence_weight - drawing.divergence_end) * left
 
 
 class SharpeningStage:
