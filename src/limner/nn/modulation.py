@@ -60,6 +60,22 @@ class ModulatedUpBlock(nn.Module):
         return functional.interpolate(self.shortcut(x), scale_factor=2) + y
 
 
+class ModulatedBlock(nn.Module):
+    """Residual block that keeps the side: two modulated 3x3 convolutions, normalised as in ``ModulatedUpBlock``."""
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.normalisation1, self.normalisation2 = (
+            nn.GroupNorm(groups_of(channels), channels, affine=False) for _ in range(2))
+        self.modulation1, self.modulation2 = (Modulation(channels, condition) for _ in range(2))
+        self.convolution1, self.convolution2 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, channels, H, W) and (B, condition) to the shape of ``x``."""
+        y = self.convolution1(functional.leaky_relu(self.modulation1(self.normalisation1(x), condition), 0.2))
+        return x + self.convolution2(functional.leaky_relu(self.modulation2(self.normalisation2(y), condition), 0.2))
+
+
 class ModulatedDecoder(nn.Module):
     """A vector to a picture; what the vector says modulates every layer.
 

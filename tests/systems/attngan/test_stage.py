@@ -17,12 +17,13 @@ from limner.data.shapes import shapes_arrays
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmImage
 from limner.matching.damsm.image_encoder import SmallRegions
+from limner.nn.modulation import Modulation
 from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, discriminator_loss
-from limner.systems.attngan.networks import Discriminator
+from limner.systems.attngan.networks import Discriminator, ModulatedGenerator
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
 from limner.training.context import LoopContext
@@ -145,6 +146,49 @@ def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -
     assert "penalty" in stage.step(_batch(stage), _context(8))
     with pytest.raises(LimnerError, match="gradient_penalty must be at least 0, got -1"):
         replace(config.gan, gradient_penalty=-1.0)
+
+
+def test_the_modulated_generator_knows_no_batch_and_hears_the_caption_in_every_layer() -> None:
+    torch.manual_seed(0)
+    generator = ModulatedGenerator(sides=(16, 32), text_size=8, noise_size=4, condition_size=4, width=4,
+                                   residual_blocks=1).double()
+    inputs = [torch.randn(3, *shape, dtype=torch.float64) for shape in ((4,), (4,), (8,), (8, 5))]
+    padding = torch.arange(5) >= torch.tensor([[5], [3], [2]])
+    painted = generator(*inputs, padding)
+    alone = generator(*(part[1:2] for part in inputs), padding[1:2])
+    for together, single in zip(painted.images + painted.shares, alone.images + alone.shares, strict=True):
+        torch.testing.assert_close(together[1:2], single)
+    assert [image.shape[-1] for image in painted.images] == [16, 32]
+    torch.testing.assert_close(painted.shares[0].sum(1), torch.ones(3, 16, 16))
+    assert (painted.shares[0][1, 3:] == 0).all()
+    sum(image.sum() for image in painted.images).backward()
+    modulations = [module for module in generator.modules() if isinstance(module, Modulation)]
+    assert len(modulations) == 2 * (2 + 1 + 1)
+    for modulation in modulations:
+        gradient = modulation.to_scale_and_shift.weight.grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
+
+
+def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
+    config = attngan_debug()
+    stage, _ = _stage(replace(config, gan=replace(config.gan, decay_from=0.5, discriminator_rate=2e-3)), corpus)
+    rates = []
+    for seen in (0, 24, 36, 48):
+        context = replace(_context(), images_seen=seen)
+        stage.step(_batch(stage), context)
+        rates.append([group["lr"] for optimiser in stage.optimisers.values() for group in optimiser.param_groups])
+    assert [each[0] for each in rates] == pytest.approx([1e-3, 1e-3, 5e-4, 0])
+    assert [each[-1] for each in rates] == pytest.approx([2e-3, 2e-3, 1e-3, 0])
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"decay_from": 1.5}, "decay_from must be between 0 and 1, got 1.5"),
+    ({"modulated": True, "official_mask": True}, "has no official_mask"),
+])
+def test_a_bad_value_of_ours_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(LimnerError, match=words):
+        replace(attngan_debug().gan, **changes)
 
 
 def test_variety_paints_half_the_captions_twice(corpus: Corpus) -> None:

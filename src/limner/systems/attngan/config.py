@@ -30,6 +30,9 @@ class GanConfig:
     """ndf: channels of the discriminators' first layer."""
     residual_blocks: int = 2
     """Of every refining stage of the generator."""
+    modulated: bool = False
+    """Condition and noise modulate every layer of the generator, in residual blocks that normalise each picture by
+    itself, instead of the first layer alone (ours)."""
     dcgan: bool = False
     """The DCGAN form: one picture, of the largest size, and a discriminator without the unconditional head."""
     matching_weight: float = 5.0
@@ -82,6 +85,8 @@ class GanConfig:
     """Learning rate of the generator's Adam (0.5, 0.999)."""
     discriminator_rate: float = 2e-4
     """Learning rate of each discriminator's Adam (0.5, 0.999)."""
+    decay_from: float = 1.0
+    """Fraction of the schedule after which all learning rates fall linearly to zero; 1 for never."""
     scale_size: int = 0
     """Side from which random crops are taken; 0: none."""
     flip: bool = False
@@ -109,6 +114,10 @@ class GanConfig:
         if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and not self.wrong_captions):
             raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 without wrong_captions, "
                               f"got {self.close_wrong_share}.")
+        if not 0 <= self.decay_from <= 1:
+            raise LimnerError(f"decay_from must be between 0 and 1, got {self.decay_from}.")
+        if self.modulated and self.official_mask:
+            raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
         if self.variety_weight and self.batch_size % 2:
             raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
                               f"got {self.batch_size}.")

@@ -22,11 +22,14 @@ from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
 from limner.nn.layout import channels_last
+from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock
 from limner.nn.upsampling import doubled, doubling_for_painting
 from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
+_MODULATING = 128
+"""Length of what modulates the layers of our generator, a layer's view of condition and noise."""
 
 
 class Normalised(nn.Module):
@@ -137,6 +140,25 @@ class FirstStage(nn.Module):
         return self.ups(x.contiguous(memory_format=torch.channels_last))
 
 
+class ModulatedFirstStage(nn.Module):
+    """``FirstStage`` as we paint it: condition and noise also modulate every block."""
+
+    def __init__(self, inputs: int, *, width: int, side: int, modulating: int) -> None:
+        super().__init__()
+        doublings = int(math.log2(side / FIRST_SIDE))
+        channels = [width << (doublings - i) for i in range(doublings + 1)]
+        self.linear = nn.Linear(inputs, channels[0] * FIRST_SIDE**2)
+        self.ups = nn.ModuleList(ModulatedUpBlock(before, after, modulating) for before, after in
+                                 itertools.pairwise(channels))
+
+    def forward(self, x: Tensor, modulating: Tensor) -> Tensor:
+        """(B, inputs) and (B, modulating) to (B, width, side, side)."""
+        x = self.linear(x).unflatten(1, (-1, FIRST_SIDE, FIRST_SIDE)).contiguous(memory_format=torch.channels_last)
+        for up in self.ups:
+            x = up(x, modulating)
+        return x
+
+
 class RefiningStage(nn.Module):
     """A map and the words to a map of twice the side."""
 
@@ -151,6 +173,24 @@ class RefiningStage(nn.Module):
         contexts, shares = self.attention(x, words, padding, official_mask=official_mask)
         joined = torch.cat([x, contexts.to(x.dtype)], dim=1)
         return self.up(self.residuals(joined)), shares
+
+
+class ModulatedRefiningStage(nn.Module):
+    """``RefiningStage`` as we paint it: condition and noise modulate every block."""
+
+    def __init__(self, *, width: int, word_size: int, residual_blocks: int, modulating: int) -> None:
+        super().__init__()
+        self.attention = WordAttention(width, word_size)
+        self.residuals = nn.ModuleList(ModulatedBlock(2 * width, modulating) for _ in range(residual_blocks))
+        self.up = ModulatedUpBlock(2 * width, width, modulating)
+
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, modulating: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
+        contexts, shares = self.attention(x, words, padding)
+        x = torch.cat([x, contexts.to(x.dtype)], dim=1)
+        for block in self.residuals:
+            x = block(x, modulating)
+        return self.up(x, modulating), shares
 
 
 class Painted(NamedTuple):
@@ -211,9 +251,48 @@ class Generator(nn.Module):
         return Painted(images, shares, condition)
 
 
-def prepare_for_painting(generator: Generator) -> Generator:
+class ModulatedGenerator(nn.Module):
+    """Noise and a caption to pictures, as we paint them: the arguments of ``Generator``, but the condition and the
+    noise modulate every layer, and each picture is normalised by itself."""
+
+    def __init__(self, *, sides: tuple[int, ...], text_size: int, noise_size: int, condition_size: int, width: int,
+                 residual_blocks: int, one_image: bool = False, whitened: bool = False) -> None:
+        super().__init__()
+        inputs = condition_size + noise_size
+        self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu", whitened=whitened)
+        self.modulating = nn.Linear(inputs, _MODULATING)
+        self.first = ModulatedFirstStage(inputs, width=width, side=sides[0], modulating=_MODULATING)
+        self.refining = nn.ModuleList(
+            ModulatedRefiningStage(width=width, word_size=text_size, residual_blocks=residual_blocks,
+                                   modulating=_MODULATING) for _ in sides[1:]
+        )
+        heads = 1 if one_image else len(sides)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for _ in range(heads))
+
+    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
+                ) -> Painted:
+        """Paints; see ``Generator``."""
+        condition = self.conditioning(sentences, condition_noise)
+        vector = torch.cat([condition.code, noise], dim=1)
+        modulating = functional.leaky_relu(self.modulating(vector), 0.2)
+        maps, shares = [self.first(vector, modulating)], []
+        for stage in self.refining:
+            x, share = stage(maps[-1], words, padding, modulating)
+            maps.append(x)
+            shares.append(share)
+        images = [torch.tanh(head(functional.leaky_relu(x, 0.2)))
+                  for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
+        return Painted(images, shares, condition)
+
+
+AnyGenerator = Generator | ModulatedGenerator
+
+
+def prepare_for_painting(generator: AnyGenerator) -> AnyGenerator:
     """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
     the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
+    if isinstance(generator, ModulatedGenerator):
+        return channels_last(generator.eval().requires_grad_(False))
     channels_last(fold_batch_norms(generator.eval().requires_grad_(False)))
     blocks = [*generator.first.ups, *(stage.up for stage in generator.refining)]  # each reads twice the side before
     for place, block in enumerate(blocks):

@@ -14,7 +14,7 @@ from limner.matching.damsm.text_encoder import padding_of
 from limner.randomness import normal
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.networks import prepare_for_painting
+from limner.systems.attngan.networks import Generator, prepare_for_painting
 from limner.systems.protocol import Picture, Request, WordMaps
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.training.stage import Components, weights_of
@@ -38,8 +38,9 @@ class AttnGanPainter:
         self._weights = components.weights["generator"]
         generator = build_generator(config)
         generator.load_state_dict(self._weights)
-        # the authors' mask differs from the right one only where captions of different length share a batch
-        generator.official_mask = False
+        if isinstance(generator, Generator):
+            # the authors' mask differs from the right one only where captions of different length share a batch
+            generator.official_mask = False
         self.generator = prepare_for_painting(generator)
         self.device = torch.device("cpu")
         # rows are computed together to use the processor well; one large picture does that alone

@@ -28,7 +28,13 @@ from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
-from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
+from limner.systems.attngan.networks import (
+    AnyGenerator,
+    Discriminator,
+    ModulatedGenerator,
+    Painted,
+    initialise_attngan,
+)
 from limner.systems.captions import Captions, held_out_pictures, shown_captions
 from limner.training.schedule import Schedule
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
@@ -96,7 +102,8 @@ class AttnGanStage:
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         for name, network in self.modules.items():
-            initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
+            if not isinstance(network, ModulatedGenerator):
+                initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
             channels_last(network)
             if self.table is not None:
                 fit_whitening(network, self.table.embeddings)
@@ -116,6 +123,7 @@ class AttnGanStage:
                          scale_size=self.gan.scale_size, flip=self.gan.flip)
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        self._set_learning_rates(context)
         tokens, lengths = self.captions.take(batch.captions, context)
         lengths, order = lengths.sort(descending=True, stable=True)
         tokens, images = tokens[order.to(tokens.device)], batch.images[order.to(batch.images.device)]
@@ -140,6 +148,14 @@ class AttnGanStage:
         wrong = None if other is None or weights is None else Wrong(other, weights)
         losses = self._train_discriminators(reals, painted, sentences, told.text.sentences, wrong, penalty, context)
         return losses | self._train_generator(painted, told, context)
+
+    def _set_learning_rates(self, context: StepContext) -> None:
+        start = self.gan.decay_from
+        factor = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
+        for name, optimiser in self.optimisers.items():
+            rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
 
     def _told(self, text: _Read, labels: Tensor | None, order: Tensor, context: StepContext) -> _Told:
         rows = len(order)
@@ -271,11 +287,11 @@ class AttnGanStage:
             images.append(as_uint8(painted.images[-1]).permute(0, 2, 3, 1).cpu())
         return torch.cat(images).numpy()
 
-    def _shown_generator(self, modules: Mapping[str, nn.Module]) -> Generator:
+    def _shown_generator(self, modules: Mapping[str, nn.Module]) -> AnyGenerator:
         """The averaged generator, with the latest statistics of batch normalisation where the averaged ones are not
         wanted."""
         generator = modules["generator"]
-        assert isinstance(generator, Generator)
+        assert isinstance(generator, AnyGenerator)
         if not self.gan.average_buffers:
             for ours, latest in zip(generator.buffers(), self.generator.buffers(), strict=True):
                 ours.copy_(latest)
