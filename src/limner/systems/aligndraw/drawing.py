@@ -59,22 +59,42 @@ class Seen(NamedTuple):
     """(B, 5), or None without a read window."""
 
 
-class _Heads:
-    """All linear maps of the decoder's hidden state, as one."""
+Affine = tuple[Tensor, Tensor]
+"""Weights (in, out) and bias."""
 
-    def __init__(self, generator: Generator, recognition: Recognition | None) -> None:
-        maps = {"decoder": generator.dec["W_rec"], "patch": generator.patch["W"]}
-        biases = {"decoder": generator.dec["b"], "patch": generator.patch["b"]}
-        named = [("write", getattr(generator, "write_head", None)), ("prior", getattr(generator, "prior", None)),
-                 ("query", getattr(generator, "align", None)), ("read", getattr(recognition, "read_head", None))]
-        for name, part in named:
-            if part is not None:
-                maps[name], biases[name] = part["W"], part["b"]
-        if recognition is not None:
-            maps["encoder"] = recognition.enc["W_in"][recognition.glimpse_size:]
-            biases["encoder"] = recognition.enc["b"]
-        self._weight, self._bias = torch.cat(list(maps.values()), 1), torch.cat(list(biases.values()))
-        self._sizes = {name: weight.shape[1] for name, weight in maps.items()}
+
+def _state_maps(generator: Generator) -> dict[str, Affine]:
+    """The maps of the decoder's hidden state that the next step needs."""
+    maps = {"decoder": (generator.dec["W_rec"], generator.dec["b"])}
+    for name, part in (("prior", getattr(generator, "prior", None)), ("query", getattr(generator, "align", None))):
+        if part is not None:
+            maps[name] = part["W"], part["b"]
+    return maps
+
+
+def _canvas_maps(generator: Generator) -> dict[str, Affine]:
+    """The maps of the decoder's hidden state to what is written."""
+    maps = {"patch": (generator.patch["W"], generator.patch["b"])}
+    if generator.drawing.write_size:
+        maps["write"] = generator.write_head["W"], generator.write_head["b"]
+    return maps
+
+
+def _look_maps(recognition: Recognition) -> dict[str, Affine]:
+    """The maps of the decoder's hidden state to what is read next."""
+    maps = {"encoder": (recognition.enc["W_in"][recognition.glimpse_size:], recognition.enc["b"])}
+    if recognition.drawing.read_size:
+        maps["read"] = recognition.read_head["W"], recognition.read_head["b"]
+    return maps
+
+
+class _Heads:
+    """Several linear maps of the decoder's hidden state, as one."""
+
+    def __init__(self, maps: dict[str, Affine]) -> None:
+        weights, biases = zip(*maps.values(), strict=True)
+        self._weight, self._bias = torch.cat(weights, 1), torch.cat(biases)
+        self._sizes = {name: weight.shape[1] for name, (weight, _) in maps.items()}
 
     def __call__(self, hidden: Tensor) -> dict[str, Tensor]:
         out = torch.addmm(self._bias, hidden, self._weight).to(hidden.dtype)
@@ -115,46 +135,69 @@ def reconstruct(generator: Generator, recognition: Recognition, pictures: Tensor
 
     ``noise``, standard normal (T, B, Z), decides the number of steps. Source: section 3.2 of the alignDRAW paper.
     """
-    return _draw(generator, recognition, pictures, words, noise)
-
-
-def generate(generator: Generator, words: Words | None, noise: Tensor) -> list[Stroke]:
-    """Draws from the prior alone; ``noise`` standard normal (T, B, Z). Source: section 3.3 of the alignDRAW paper."""
-    return _draw(generator, None, None, words, noise)
-
-
-def _draw(generator: Generator, recognition: Recognition | None, pictures: Tensor | None, words: Words | None,
-          noise: Tensor) -> list[Stroke]:
-    drawing = generator.drawing
     hidden, canvas = generator.start(noise.shape[1])
     cell = torch.zeros_like(hidden)
     mean = log_std = torch.zeros_like(noise[0])
-    heads_of = _Heads(generator, recognition)
-    look = None if recognition is None or pictures is None else _Look(recognition, pictures, hidden)
+    heads_of = _Heads(_state_maps(generator) | _canvas_maps(generator) | _look_maps(recognition))
+    look = _Look(recognition, pictures, hidden)
     heads = heads_of(hidden)
     strokes = []
     for chance in noise:
-        seen = None
-        if look is None:
-            latent = torch.addcmul(mean, log_std.exp(), chance)
-        else:
-            seen = look(canvas, heads)
-            latent = torch.addcmul(seen.mean, (seen.log_variance / 2).exp(), chance)
-        gates, alpha = heads["decoder"], None
-        if words is not None:
-            alpha = generator.attend(heads["query"], words)
-            gates = gates + torch.bmm(alpha[:, None], words.gates)[:, 0]
-        hidden, cell = lstm(torch.addmm(gates, latent, generator.dec["W_z"]).to(cell.dtype), cell)
+        seen = look(canvas, heads)
+        latent = torch.addcmul(seen.mean, (seen.log_variance / 2).exp(), chance)
+        hidden, cell, alpha = _decode(generator, heads, latent, cell, words)
         heads = heads_of(hidden)
-        parameters, patch = heads.get("write"), heads["patch"]
-        if parameters is None:
-            canvas = canvas + patch.view_as(canvas)
-        else:
-            canvas = canvas + write(patch, generator.write_window(parameters), channels=drawing.channels)
-        strokes.append(Stroke(canvas, hidden, cell, latent, patch, mean, log_std, parameters, alpha, seen))
+        canvas = canvas + _written(generator, heads).view_as(canvas)
+        strokes.append(Stroke(canvas, hidden, cell, latent, heads["patch"], mean, log_std, heads.get("write"), alpha,
+                              seen))
         if "prior" in heads:
             mean, log_std = heads["prior"].tanh().chunk(2, 1)
     return strokes
+
+
+def generate(generator: Generator, words: Words | None, noise: Tensor) -> list[Stroke]:
+    """Draws from the prior alone; ``noise`` standard normal (T, B, Z). Source: section 3.3 of the alignDRAW paper.
+
+    Nothing looks at the canvas meanwhile, so all steps write at once, after the last.
+    """
+    steps, rows = noise.shape[:2]
+    hidden, canvas = generator.start(rows)
+    cell = torch.zeros_like(hidden)
+    mean = log_std = torch.zeros_like(noise[0])
+    heads_of = _Heads(_state_maps(generator))
+    heads = heads_of(hidden)
+    drawn = []
+    for chance in noise:
+        latent = torch.addcmul(mean, log_std.exp(), chance)
+        hidden, cell, alpha = _decode(generator, heads, latent, cell, words)
+        drawn.append((hidden, cell, latent, mean, log_std, alpha))
+        heads = heads_of(hidden)
+        if "prior" in heads:
+            mean, log_std = heads["prior"].tanh().chunk(2, 1)
+    heads = _Heads(_canvas_maps(generator))(torch.cat([hidden for hidden, *_ in drawn]))
+    canvases = canvas + _written(generator, heads).view(steps, *canvas.shape).cumsum(0)
+    patches = heads["patch"].split(rows)
+    windows = heads["write"].split(rows) if "write" in heads else [None] * steps
+    return [Stroke(canvas, hidden, cell, latent, patch, mean, log_std, place, alpha, None)
+            for (hidden, cell, latent, mean, log_std, alpha), canvas, patch, place
+            in zip(drawn, canvases, patches, windows, strict=True)]
+
+
+def _decode(generator: Generator, heads: dict[str, Tensor], latent: Tensor, cell: Tensor, words: Words | None
+            ) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The decoder's next states (B, D), and the weights of the words (B, S)."""
+    gates, alpha = heads["decoder"], None
+    if words is not None:
+        alpha = generator.attend(heads["query"], words)
+        gates = gates + torch.bmm(alpha[:, None], words.gates)[:, 0]
+    return *lstm(torch.addmm(gates, latent, generator.dec["W_z"]).to(cell.dtype), cell), alpha
+
+
+def _written(generator: Generator, heads: dict[str, Tensor]) -> Tensor:
+    """What is added to the canvas: (B, C, H, H), or without a write window (B, C * H * H)."""
+    if "write" not in heads:
+        return heads["patch"]
+    return write(heads["patch"], generator.write_window(heads["write"]), channels=generator.drawing.channels)
 
 
 class Bound(NamedTuple):

@@ -24,15 +24,16 @@ def aligndraw_digits() -> AlignDrawConfig:
 def aligndraw_digits_quick() -> AlignDrawConfig:
     """alignDRAW on the data set digits for one processor core: fewer and larger strokes (10 steps, windows of 12 x 12
     that choose among places), the words' own vectors, smaller networks, scaled first weights, Adam, and latent numbers
-    that are dear at first."""
+    that are dear, most of all at first."""
     return AlignDrawConfig(
         drawing=DrawingConfig(
             schedule=Schedule(images=800_000, tick=20_000, average_half_life=5_000, best="bound"), image_size=60,
             channels=1, steps=10, encoder=256, decoder=256, latent=64, read_size=12, write_size=12, write_places=7,
             write_side=0.4, first_canvas=-10.0, batch_size=50, first_weights="scaled", optimiser="adam",
-            learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.45, drop_from=1.0),
+            learning_rate=2e-3, divergence_weight=4.0, divergence_until=0.45, divergence_end=1.5,
+            drop_from=1.0),
         captions=CaptionConfig(length=12, alignment=128, values="words"),
-        temperature=0.7,
+        temperature=0.5,
     )
 
 
