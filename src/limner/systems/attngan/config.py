@@ -37,6 +37,8 @@ class GanConfig:
     """The DCGAN form: one picture, of the largest size, and a discriminator without the unconditional head."""
     matching_weight: float = 5.0
     """lambda: weight of DAMSM's losses on the largest pictures."""
+    kl_weight: float = 1.0
+    """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     length: int = 18
     """Words of a caption in training; of a longer one a random choice, in order, is taken."""
     official_mask: bool = False
@@ -106,7 +108,7 @@ class GanConfig:
         if self.batch_size < 2:
             raise LimnerError(f"matching contrasts the rows of a batch: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
-        for name in ("gradient_penalty", "matching_weight", "variety_weight", "variety_goal"):
+        for name in ("gradient_penalty", "kl_weight", "matching_weight", "variety_weight", "variety_goal"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if self.wrong_captions < 0:

@@ -217,7 +217,7 @@ class AttnGanStage:
                                                     lend=self._lend))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
-        loss = parts["adversarial"] + parts["kl"]
+        loss = parts["adversarial"] + self.gan.kl_weight * parts["kl"]
         if self.gan.matching_weight:
             parts["matching"] = self._matching(painted.images[-1], told, context)
             loss = loss + self.gan.matching_weight * parts["matching"]
