@@ -26,3 +26,8 @@ class Schedule:
         if self.images < 1 or self.tick < 1 or self.average_half_life < 0:
             raise LimnerError("images and tick must be at least 1 and average_half_life at least 0, got "
                               f"{self.images}, {self.tick}, {self.average_half_life}.")
+
+
+def falling(fraction: float, start: float) -> float:
+    """Factor on a learning rate at a fraction of a schedule: 1 up to ``start``, from there evenly down to 0 at 1."""
+    return 1.0 if fraction <= start else max(0.0, (1 - fraction) / (1 - start))

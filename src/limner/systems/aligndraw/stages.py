@@ -31,7 +31,7 @@ from limner.systems.aligndraw.sharpening import SharpnessJudge, sentence_of
 from limner.systems.captions import held_out_pictures, shown_captions
 from limner.text.words import WordTokeniser
 from limner.training.graphs import record_passes
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, weights_of
 
 _COLUMNS = 8
@@ -206,11 +206,10 @@ def _optimiser(drawing: DrawingConfig, parameters: list[nn.Parameter]) -> torch.
 
 
 def _rate(drawing: DrawingConfig, context: StepContext) -> float:
-    late = context.fraction >= drawing.drop_from
     if drawing.optimiser == "rmsprop":
-        return drawing.learning_rate * (0.1 if late else 1.0)
-    rate = drawing.learning_rate * min(1.0, (context.step + 1) / _WARM_UP)
-    return rate * (1 - context.fraction) / (1 - drawing.drop_from) if late else rate
+        return drawing.learning_rate * (0.1 if context.fraction >= drawing.drop_from else 1.0)
+    return (drawing.learning_rate * min(1.0, (context.step + 1) / _WARM_UP)
+            * falling(context.fraction, drawing.drop_from))
 
 
 def _divergence_weight(drawing: DrawingConfig, context: StepContext) -> float:

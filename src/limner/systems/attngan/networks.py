@@ -203,8 +203,35 @@ class Painted(NamedTuple):
     condition: Condition
 
 
-class Generator(nn.Module):
-    """Noise and a caption to pictures.
+class AnyGenerator(nn.Module):
+    """Noise and a caption to pictures: what the authors' generator and ours have in common."""
+
+    conditioning: ConditioningAugmentation
+    heads: nn.ModuleList
+
+    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
+                ) -> Painted:
+        """Paints.
+
+        Args:
+            noise: (B, noise_size).
+            condition_noise: (B, condition_size) for the condition's sample; without it, its mean. The authors' code
+                draws it when it paints too, not only in training.
+            sentences: (B, D). ``words``: (B, D, T). ``padding``: bool (B, T), true where there is no word.
+        """
+        condition = self.conditioning(sentences, condition_noise)
+        maps, shares = self.grow(torch.cat([condition.code, noise], dim=1), words, padding)
+        images = [torch.tanh(head(x)) for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
+        return Painted(images, shares, condition)
+
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Condition and noise (B, inputs) and the words to what the heads paint, a map (B, width, S, S) for every side,
+        and to the shares of the words."""
+        raise NotImplementedError
+
+
+class Generator(AnyGenerator):
+    """The authors' generator.
 
     Args:
         sides: sides of the pictures, each twice the one before; the first a power of two from 8 up.
@@ -230,30 +257,18 @@ class Generator(nn.Module):
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1, bias=False) for _ in range(heads))
 
-    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
-                ) -> Painted:
-        """Paints.
-
-        Args:
-            noise: (B, noise_size).
-            condition_noise: (B, condition_size) for the condition's sample; without it, its mean. The authors' code
-                draws it when it paints too, not only in training.
-            sentences: (B, D). ``words``: (B, D, T). ``padding``: bool (B, T), true where there is no word.
-        """
-        condition = self.conditioning(sentences, condition_noise)
-        maps = [self.first(torch.cat([condition.code, noise], dim=1))]
-        shares = []
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        maps, shares = [self.first(vector)], []
         for stage in self.refining:
             x, share = stage(maps[-1], words, padding, official_mask=self.official_mask)
             maps.append(x)
             shares.append(share)
-        images = [torch.tanh(head(x)) for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
-        return Painted(images, shares, condition)
+        return maps, shares
 
 
-class ModulatedGenerator(nn.Module):
-    """Noise and a caption to pictures, as we paint them: the arguments of ``Generator``, but the condition and the
-    noise modulate every layer, and each picture is normalised by itself."""
+class ModulatedGenerator(AnyGenerator):
+    """Our generator: the arguments of ``Generator``, but condition and noise modulate every layer, and each picture is
+    normalised by itself."""
 
     def __init__(self, *, sides: tuple[int, ...], text_size: int, noise_size: int, condition_size: int, width: int,
                  residual_blocks: int, one_image: bool = False, whitened: bool = False) -> None:
@@ -269,31 +284,23 @@ class ModulatedGenerator(nn.Module):
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for _ in range(heads))
 
-    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
-                ) -> Painted:
-        """Paints; see ``Generator``."""
-        condition = self.conditioning(sentences, condition_noise)
-        vector = torch.cat([condition.code, noise], dim=1)
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         modulating = functional.leaky_relu(self.modulating(vector), 0.2)
         maps, shares = [self.first(vector, modulating)], []
         for stage in self.refining:
             x, share = stage(maps[-1], words, padding, modulating)
             maps.append(x)
             shares.append(share)
-        images = [torch.tanh(head(functional.leaky_relu(x, 0.2)))
-                  for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
-        return Painted(images, shares, condition)
-
-
-AnyGenerator = Generator | ModulatedGenerator
+        return [functional.leaky_relu(x, 0.2) for x in maps], shares
 
 
 def prepare_for_painting(generator: AnyGenerator) -> AnyGenerator:
     """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
     the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
-    if isinstance(generator, ModulatedGenerator):
-        return channels_last(generator.eval().requires_grad_(False))
-    channels_last(fold_batch_norms(generator.eval().requires_grad_(False)))
+    generator.eval().requires_grad_(False)
+    if not isinstance(generator, Generator):
+        return channels_last(generator)
+    channels_last(fold_batch_norms(generator))
     blocks = [*generator.first.ups, *(stage.up for stage in generator.refining)]  # each reads twice the side before
     for place, block in enumerate(blocks):
         assert isinstance(block, UpBlock)

@@ -36,7 +36,7 @@ from limner.systems.attngan.networks import (
     initialise_attngan,
 )
 from limner.systems.captions import Captions, held_out_pictures, shown_captions
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 _COLUMNS = 8
@@ -150,8 +150,7 @@ class AttnGanStage:
         return losses | self._train_generator(painted, told, context)
 
     def _set_learning_rates(self, context: StepContext) -> None:
-        start = self.gan.decay_from
-        factor = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
+        factor = falling(context.fraction, self.gan.decay_from)
         for name, optimiser in self.optimisers.items():
             rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
             for group in optimiser.param_groups:

@@ -18,7 +18,7 @@ from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
 from limner.systems.gan_cls.improved import MatchingDiscriminator
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 
@@ -136,8 +136,7 @@ class ImprovedGanStage:
         return self.captions.lent(images) if self.gan.encoder_maps else ()
 
     def _set_learning_rates(self, context: StepContext) -> None:
-        start = self.gan.decay_from
-        factor = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
+        factor = falling(context.fraction, self.gan.decay_from)
         for name, rate in (("generator", self.gan.generator_rate), ("discriminator", self.gan.discriminator_rate)):
             for group in self.optimisers[name].param_groups:
                 group["lr"] = rate * factor

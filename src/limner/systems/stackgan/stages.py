@@ -29,7 +29,7 @@ from limner.systems.stackgan.build import (
 from limner.systems.stackgan.config import GanTraining, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
 from limner.systems.stackgan.networks import ModulatedSketchGenerator
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 
 
@@ -221,11 +221,11 @@ class StackGanStage:
 
     def _set_learning_rate(self, context: StepContext) -> None:
         """Halved at the start of epochs ``halve_every``, twice that, ..., counted from 0; falls to zero at the end."""
-        epoch, start = context.images_seen // len(self.captions.pictures), self.gan.decay_from
-        fall = 1.0 if context.fraction <= start else max(0.0, (1 - context.fraction) / (1 - start))
+        epoch = context.images_seen // len(self.captions.pictures)
+        factor = 0.5 ** (epoch // self.gan.halve_every) * falling(context.fraction, self.gan.decay_from)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = self.gan.learning_rate * 0.5 ** (epoch // self.gan.halve_every) * fall
+                group["lr"] = self.gan.learning_rate * factor
 
     def _painter(self, modules: Mapping[str, nn.Module]) -> tuple[Any, int]:
         """Noise and embeddings to pictures, and how long that noise is: it holds that of both conditions as well."""
