@@ -63,7 +63,8 @@ def attngan_birds_64() -> AttnGanConfig:
 def attngan_shapes() -> AttnGanConfig:
     """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer, layer-normalised
     discriminators with hinge loss that are told close wrong captions, read captions whitened and see through DAMSM's
-    image encoder; a gradient penalty; variety from noise; no mirroring, cropping or augmentation."""
+    image encoder; a gradient penalty; a tenth of the authors' weight of DAMSM's losses; variety from noise; no
+    mirroring, cropping or augmentation."""
     birds = attngan_birds_64()
     return AttnGanConfig(
         damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
@@ -72,8 +73,9 @@ def attngan_shapes() -> AttnGanConfig:
         gan=replace(birds.gan, schedule=Schedule(images=200_000, tick=10_000, average_half_life=10_000), scale_size=0,
                     flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
-                    discriminator_rate=1e-3, decay_from=0.5, generator_width=16, modulated=True, loss="hinge",
-                    whitened=True, projection=True, encoder_maps=True, gradient_penalty=0.01),
+                    discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
+                    matching_weight=0.5, kl_weight=0.05, whitened=True, projection=True, encoder_maps=True,
+                    gradient_penalty=0.01),
     )
 
 
