@@ -114,7 +114,7 @@ def test_nothing_to_resume_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_is_being_trained_is_left_alone(plain: Path) -> None:
     description = json.loads((plain / "config.json").read_text())
-    with (RunFolder(plain).opened(description, resume=True),
+    with (RunFolder(plain).opened(description, resume=True, config_type=toy.ToyConfig),
           pytest.raises(LimnerError, match="another process is training")):
         toy.train(plain, resume=True)
 
@@ -128,6 +128,22 @@ def test_a_resumed_run_must_be_the_same(plain: Path) -> None:
         toy.train(plain, resume=True, data=toy.corpus(20))
     with pytest.raises(LimnerError, match="system is 'other' here"):
         toy.train(plain, resume=True, system=dataclasses.replace(toy.SYSTEM, name="other"))
+
+
+def test_a_run_from_before_a_field_came_into_being_resumes_with_its_default(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    toy.train(run)
+    description = json.loads((run / "config.json").read_text())
+    assert description["config"].pop("width") == 8
+    (run / "config.json").write_text(json.dumps(description))
+    with pytest.raises(LimnerError, match=r"config\.width is 9 here and was 8"):
+        toy.train(run, resume=True, config=toy.ToyConfig(width=9))
+    toy.train(run, resume=True)
+    assert json.loads((run / "config.json").read_text())["config"]["width"] == 8
+    description["config"]["gone"] = 1
+    (run / "config.json").write_text(json.dumps(description))
+    with pytest.raises(LimnerError, match="config has no field 'gone'"):
+        toy.train(run, resume=True)
 
 
 def test_a_finished_run_resumes_to_itself_and_more_images_extend_the_last_stage(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
         Interruption() as interruption,
         Reporter(enabled=progress and first) as reporter,
         contextlib.closing(RunLog(folder.log_path, tensorboard)) as log,
-        folder.opened(description, resume=resume) if first else contextlib.nullcontext(description) as description,
+        (folder.opened(description, resume=resume, config_type=type(config)) if first
+         else contextlib.nullcontext(description)) as description,
     ):
         description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from limner import __version__
+from limner.config import from_json, to_json
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.files import read_json, remove, write_json, written_atomically
@@ -52,8 +53,12 @@ class RunFolder:
         self.painter_path = root / "painter"
 
     @contextlib.contextmanager
-    def opened(self, description: Mapping[str, Any], *, resume: bool) -> Iterator[dict[str, Any]]:
+    def opened(self, description: Mapping[str, Any], *, resume: bool, config_type: type[Any]
+               ) -> Iterator[dict[str, Any]]:
         """Starts a new run, or takes up an old one and clears away what a killed process left half written.
+
+        ``config_type`` is the class of the configuration: an old run may lack fields that came into being since, which
+        then have their defaults.
 
         The run is held until the end of the body; the system frees it when the process dies. Gives the description
         as it now stands in config.json: ``images`` and ``tick`` of None keep the values of before.
@@ -75,7 +80,7 @@ class RunFolder:
                 except BlockingIOError:
                     raise LimnerError(f"another process is training in {self.root}. Wait for it, or stop it first."
                                       ) from None
-            yield self._take_up(description) if resume else self._start(description)
+            yield self._take_up(description, config_type) if resume else self._start(description)
 
     def _start(self, description: Mapping[str, Any]) -> dict[str, Any]:
         if any(not _is_leftover(path) and path.name not in _OF_A_FALSE_START for path in self.root.iterdir()):
@@ -86,9 +91,11 @@ class RunFolder:
         write_json(self.config_path, dict(description))
         return dict(description)
 
-    def _take_up(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def _take_up(self, description: Mapping[str, Any], config_type: type[Any]) -> dict[str, Any]:
         before = read_description(self.root)
         now = json.loads(json.dumps(dict(description)))
+        if before["system"] == now["system"]:
+            before["config"] = to_json(from_json(config_type, before["config"]))
         for field in _MUST_AGREE:
             found = difference(before.get(field), now[field], field)
             if found:
