@@ -70,7 +70,7 @@ def attngan_shapes() -> AttnGanConfig:
         damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
                       flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
                       mask_classes=False),
-        gan=replace(birds.gan, schedule=Schedule(images=200_000, tick=10_000, average_half_life=10_000), scale_size=0,
+        gan=replace(birds.gan, schedule=Schedule(images=230_000, tick=10_000, average_half_life=10_000), scale_size=0,
                     flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
                     discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
