@@ -53,9 +53,10 @@ def test_hinge_costs_nothing_beyond_the_margin_and_pays_the_generator_by_the_sco
 
 
 def test_steepness_is_half_the_squared_slope_and_can_be_differentiated() -> None:
-    images = torch.randn(3, 2, 4, 4, requires_grad=True)
+    images = torch.randn(3, 2, 4, 4)
     weight = torch.randn(2, 4, 4, requires_grad=True)
-    penalty = steepness((images * weight).flatten(1).sum(1), images)
+    penalty = steepness(lambda seen: (seen * weight).flatten(1).sum(1), images)
+    assert not images.requires_grad
     assert penalty.item() == pytest.approx(0.5 * weight.square().sum().item())
     penalty.backward()
     assert weight.grad is not None

@@ -1,5 +1,6 @@
 """Losses that several systems share."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -29,13 +30,16 @@ def painted_cost(scores: Tensor, *, loss: ScoreLoss = "cross-entropy") -> Tensor
     return score_cost(scores, real=True) if loss == "cross-entropy" else -_exact(scores)
 
 
-def steepness(scores: Tensor, images: Tensor) -> Tensor:
-    """R1: half the squared gradient of scores (B,) by the pictures (B, ...) that they are of, a mean over the rows.
+def steepness(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """R1: half the squared gradient of the scores (B,) of pictures (B, ...) by the pictures, a mean over the rows.
 
-    It can be differentiated in turn. Source: Mescheder et al. 2018, "Which training methods for GANs do actually
-    converge?".
+    A score that is steep around real pictures is steep around painted ones, and a generator then does better by noise
+    that the score likes than by better pictures. It can be differentiated in turn.
+
+    Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?".
     """
-    slope, = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    images = images.detach().requires_grad_()
+    slope, = torch.autograd.grad(score(images).sum(), images, create_graph=True)
     return 0.5 * slope.square().flatten(1).sum(1).mean()
 
 

@@ -146,7 +146,7 @@ class Captions:
         return self._embeddings_on(device)[captions.to(device)].mean(1)
 
     def _embeddings_on(self, device: torch.device) -> Tensor:
-        if self._on_device is None:
+        if self._on_device is None or self._on_device.device != device:
             self._on_device = self.embeddings.to(device)
         return self._on_device
 

@@ -184,6 +184,7 @@ def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"decay_from": 1.5}, "decay_from must be between 0 and 1, got 1.5"),
+    ({"kl_weight": -1.0}, "kl_weight must be at least 0, got -1"),
     ({"modulated": True, "official_mask": True}, "has no official_mask"),
 ])
 def test_a_bad_value_of_ours_is_refused(changes: dict[str, Any], words: str) -> None:
@@ -224,8 +225,8 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     assert distances[1] < distances[0]
 
 
-def test_the_form_with_one_picture_trains_and_paints(corpus: Corpus) -> None:
-    debug = attngan_paper_debug()
+@pytest.mark.parametrize("debug", [attngan_paper_debug(), attngan_debug()], ids=["theirs", "ours"])
+def test_the_form_with_one_picture_trains_and_paints(debug: AttnGanConfig, corpus: Corpus) -> None:
     config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
     stage, components = _stage(config, corpus)
     assert list(stage.modules) == ["generator", "discriminator64"]
@@ -236,7 +237,7 @@ def test_the_form_with_one_picture_trains_and_paints(corpus: Corpus) -> None:
     painting = Painter(SYSTEM, config, painter)("a small red ring", seed=1)
     assert painting.image.size == (64, 64)
     assert not painting.stages
-    assert list(painting.attention) == ["32", "64"]
+    assert list(painting.attention) == [str(side) for side in config.gan.sides[1:]]
 
 
 def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:

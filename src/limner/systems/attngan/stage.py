@@ -193,16 +193,16 @@ class AttnGanStage:
                                           wrong=wrong, loss=self.gan.loss, lend=self._lend)
             losses[name] = loss.total
             if penalty:
-                penalties.append(self._gradient_penalty(discriminator, real, sentences))
+                penalties.append(steepness(partial(self._score, discriminator, sentences), real))
                 losses[name] = losses[name] + penalty * penalties[-1]
             context.update(self.optimisers[name], losses[name])
         return losses | ({"penalty": torch.stack(penalties).detach().mean()} if penalties else {})
 
-    def _gradient_penalty(self, discriminator: Discriminator, real: Tensor, sentences: Tensor) -> Tensor:
-        images = real.detach().requires_grad_()
+    def _score(self, discriminator: Discriminator, sentences: Tensor, images: Tensor) -> Tensor:
+        """All that a discriminator says of pictures, (B,)."""
         features = discriminator.look(images, self._lend(images))
         matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
-        return steepness(matched if alone is None else matched + alone, images)
+        return matched if alone is None else matched + alone
 
     def _train_generator(self, painted: Painted, told: _Told, context: WorkContext) -> dict[str, Tensor]:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""

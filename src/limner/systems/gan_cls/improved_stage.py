@@ -96,16 +96,10 @@ class ImprovedGanStage:
         }
         loss = parts["real"] + weight * parts["wrong"] + (1 - weight) * parts["fake"]
         if penalty:
-            parts["penalty"] = self._gradient_penalty(real, text)
+            parts["penalty"] = steepness(partial(self._judged, text=text), real)
             loss = loss + penalty * parts["penalty"]
         context.update(self.optimisers["discriminator"], loss)
         return parts | {"discriminator": loss}
-
-    def _gradient_penalty(self, real: Tensor, text: Tensor) -> Tensor:
-        """A score that is steep around real pictures is steep around painted ones, and a generator then does better by
-        noise that the score likes than by better pictures."""
-        images = real.detach().requires_grad_()
-        return steepness(self.discriminator.judge(self.discriminator.look(images, self._lent(images)), text), images)
 
     def _train_generator(self, painted: Tensor, noise: Tensor, told: Tensor,
                          context: WorkContext) -> dict[str, Tensor]:

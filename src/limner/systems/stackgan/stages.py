@@ -158,15 +158,15 @@ class StackGanStage:
         parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
         losses = {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
         if penalty:
-            losses["penalty"] = self._gradient_penalty(images["real"], told[0])
+            losses["penalty"] = steepness(partial(self._score, told=told[0]), images["real"])
             losses["discriminator"] = parts.total + penalty * losses["penalty"]
         context.update(self.optimisers["discriminator"], losses["discriminator"])
         return losses
 
-    def _gradient_penalty(self, real: Tensor, told: Tensor) -> Tensor:
-        images = real.detach().requires_grad_()
-        scores = self._judged(self._looked(images), told)
-        return steepness(scores.matched if scores.alone is None else scores.matched + scores.alone, images)
+    def _score(self, images: Tensor, told: Tensor) -> Tensor:
+        """All that the discriminator says of pictures, (B,)."""
+        logits = self._judged(self._looked(images), told)
+        return logits.matched if logits.alone is None else logits.matched + logits.alone
 
     def _train_generator(self, painted: Painted, told: Tensor, context: WorkContext) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
