@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from limner.nn.initialisation import seeded_initialisation
-from limner.systems.aligndraw.drawing import bound, generate, reconstruct
+from limner.systems.aligndraw.drawing import PaintingHeads, bound, generate, reconstruct
 from limner.systems.aligndraw.networks import Generator, Recognition, lstm
+from limner.systems.aligndraw.painter import CPU_ROWS
 from limner.systems.aligndraw.presets import PRESETS
 from limner.systems.aligndraw.windows import geometry
 from turns import by_turns, conditions, report
@@ -142,10 +143,12 @@ def measure(preset: str, *, rows: int, steps: int, words: int, rounds: int) -> d
         loss.backward()
         return loss.detach()
 
+    heads = PaintingHeads(generator)
+
     @torch.inference_mode()
     def paint(count: int) -> Tensor:
         read = generator.read_captions(tokens[:count], torch.full((count,), words))
-        return generate(generator, read, noise[:, :count])[-1].canvas
+        return generate(generator, read, noise[:, :count], heads)[-1].canvas
 
     @torch.inference_mode()
     def straight_paint(count: int) -> Tensor:
@@ -157,6 +160,8 @@ def measure(preset: str, *, rows: int, steps: int, words: int, rounds: int) -> d
     for name, calls in (
         ("training pass", {"ours": ours, "straight": straight}),
         ("one painting", {"ours": lambda: paint(1), "straight": lambda: straight_paint(1)}),
+        ("one painting as limner paint computes it", {"ours": lambda: paint(CPU_ROWS),
+                                                      "straight": lambda: straight_paint(1)}),
         ("a painting of each row", {"ours": lambda: paint(rows), "straight": lambda: straight_paint(rows)}),
     ):
         seconds = by_turns(calls, rounds=rounds, warm_up=1)

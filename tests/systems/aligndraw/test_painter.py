@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.systems.aligndraw import small
 
 from limner.errors import LimnerError
@@ -33,6 +34,23 @@ def test_a_picture_does_not_depend_on_its_company(painter: Painter, tmp_path: Pa
     painter.save_pretrained(tmp_path / "painter")
     again = load(tmp_path / "painter", device="cpu")
     assert np.array_equal(next(again.paint(requests[1:2])).array, company[1].array)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_strokes_of_the_bundled_painter_do_not_depend_on_their_company(threads: int) -> None:
+    """At full size, where matrix products choose among kernels; the weights of words are floats, not rounded pixels."""
+    digits, before = load("digits-aligndraw", device="cpu"), torch.get_num_threads()
+    requests = [Request("the digit 4 is on the left of the digit 7", 1, index) for index in range(7)]
+    torch.set_num_threads(threads)
+    try:
+        company = list(digits.paint(requests))
+        for place in (0, 3, 4, 6):
+            alone = next(digits.paint([requests[place]]))
+            assert np.array_equal(alone.array, company[place].array)
+            assert np.array_equal(alone.attention.weights, company[place].attention.weights)
+    finally:
+        torch.set_num_threads(before)
+    assert not np.array_equal(company[0].array, company[1].array)
 
 
 def test_what_can_be_looked_into(painter: Painter) -> None:

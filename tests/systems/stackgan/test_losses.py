@@ -6,7 +6,7 @@ from tests.systems.stackgan import official
 from tests.systems.stackgan.official import close
 
 from limner.nn.conditioning import kl_divergence
-from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
+from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss, inconsistency
 from limner.systems.stackgan.networks import Discriminator
 
 
@@ -65,3 +65,13 @@ def test_hinge_asks_nothing_beyond_the_margin() -> None:
     both = discriminator_loss(alone[0], wrong, alone[1], loss="hinge")
     np.testing.assert_allclose(both.total.item(), (0.25 + 1) / 2 + (2 / 3 + 0.5 + 2) / 3, rtol=1e-6)
     assert generator_loss(alone[1], loss="hinge").item() == 0.5 - 1
+
+
+def test_a_refinement_is_consistent_if_its_squares_have_the_mean_of_the_sketch() -> None:
+    sketches = torch.tensor([0.5, -0.25]).view(2, 1, 1, 1).expand(2, 3, 2, 2)
+    images = sketches.repeat_interleave(2, 2).repeat_interleave(2, 3).clone()
+    images[:, :, ::2] += 0.25
+    images[:, :, 1::2] -= 0.25  # whatever happens within a square
+    assert inconsistency(images, sketches).item() == 0
+    images[0] += 0.5
+    assert inconsistency(images, sketches).item() == 0.25

@@ -13,6 +13,7 @@ from limner.errors import LimnerError
 from limner.systems import get_system
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator
 from limner.systems.stackgan.config import Networks, StackGanConfig
+from limner.systems.stackgan.losses import inconsistency
 from limner.systems.stackgan.networks import Discriminator, ModulatedSketchGenerator, SketchGenerator
 from limner.systems.stackgan.presets import TENSORFLOW, debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.systems.stackgan.stages import StackGanStage
@@ -193,6 +194,32 @@ def test_a_refinement_that_has_learnt_nothing_is_the_enlarged_sketch() -> None:
     torch.testing.assert_close(painted, flat[:, :, :1, :1].clamp(-0.99, 0.99).expand(2, -1, 64, 64))
 
 
+def test_the_refinement_may_be_narrower_than_the_sketch() -> None:
+    networks = replace(stackgan_debug().networks, generator_width=8, discriminator_width=8)
+    narrow = replace(networks, refinement_width=4, refinement_discriminator_width=4)
+    for sizes, expected in ((networks, (8, 8)), (narrow, (4, 4))):
+        stage = _stage("refinement", replace(stackgan_debug(), networks=sizes))
+        assert stage.refinement is not None
+        assert (stage.refinement.encode1.out_channels, stage.discriminator.first.out_channels) == expected
+        assert stage.sketch.to_rgb.in_channels == 4
+        assert _stage("sketch", stage.config).discriminator.first.out_channels == 8
+
+
+def test_a_refinement_is_held_to_its_sketch() -> None:
+    config, apart = stackgan_debug(), []
+    batch = Loader(corpus().split("train"), _stage("sketch", config).plan, 0).batch(0)
+    for weight in (0.0, 100.0):
+        stage = _stage("refinement", replace(config, refinement=replace(
+            config.refinement, consistency_weight=weight, learning_rate=0.02)))
+        for step in range(20):
+            told = _step(stage, Told(step=step))
+            assert ("inconsistency" in told) == (weight > 0)
+        painted = stage._paint(stage.captions.of(batch.captions, torch.device("cpu")), Told(), "", keep=False)
+        assert painted.sketches is not None
+        apart.append(inconsistency(painted.images, painted.sketches))
+    assert apart[1] < 0.5 * apart[0]
+
+
 def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_at_the_batch() -> None:
     for config, rows in ((stackgan_debug(), [16, 8]), (debug_form(stackgan_coco()), [8, 8, 8])):
         stage = _stage("sketch", config)
@@ -281,6 +308,8 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("networks", {"image_size": 16}, "image_size must be above sketch_size"),
     ("networks", {"sketch_size": 48}, "powers of two from 16 up, got 48"),
     ("networks", {"generator_width": 1}, "leaves no channels"),
+    ("networks", {"refinement_width": 3}, "refinement_width 3 leaves no channels"),
+    ("networks", {"refinement_discriminator_width": -1}, "refinement_discriminator_width must be at least 0"),
     ("networks", {"discriminator_reads": "condition"}, "whitened is about captions"),
     ("text", {"image_size": 64}, "set networks.encoder_maps=false"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
@@ -295,7 +324,9 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("sketch", {"batch_size": 7}, "batch_size must be even"),
     ("sketch", {"wrong_captions": -1}, "wrong_captions must be at least 0"),
     ("sketch", {"wrong_captions": 0}, "close_wrong_share is a share of wrong_captions"),
-    ("sketch", {"frozen_statistics": True}, "set it in refinement"),
+    ("sketch", {"frozen_statistics": True}, "set them in refinement"),
+    ("sketch", {"consistency_weight": 1.0}, "set them in refinement"),
+    ("refinement", {"consistency_weight": -1.0}, "consistency_weight must be at least 0"),
     ("refinement", {"wrong": "image"}, "wrong_captions does not go with wrong images"),
 ])
 def test_a_bad_value_is_refused_before_any_work(part: str, changes: dict[str, Any], words: str) -> None:

@@ -155,29 +155,37 @@ def reconstruct(generator: Generator, recognition: Recognition, pictures: Tensor
     return strokes
 
 
-def generate(generator: Generator, words: Words | None, noise: Tensor) -> list[Stroke]:
+class PaintingHeads:
+    """The joined maps of a generator that ``generate`` needs: what paints again and again joins them once."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.state, self.canvas = _Heads(_state_maps(generator)), _Heads(_canvas_maps(generator))
+
+
+def generate(generator: Generator, words: Words | None, noise: Tensor, heads: PaintingHeads | None = None
+             ) -> list[Stroke]:
     """Draws from the prior alone; ``noise`` standard normal (T, B, Z). Source: section 3.3 of the alignDRAW paper.
 
-    Nothing looks at the canvas meanwhile, so all steps write at once, after the last.
+    Nothing looks at the canvas meanwhile, so all steps write at once, after the last. ``heads`` of this generator as it
+    is now; None to join them here.
     """
+    heads = heads or PaintingHeads(generator)
     steps, rows = noise.shape[:2]
     hidden, canvas = generator.start(rows)
     cell = torch.zeros_like(hidden)
     mean = log_std = torch.zeros_like(noise[0])
-    heads_of = _Heads(_state_maps(generator))
-    heads = heads_of(hidden)
     drawn = []
-    for chance in noise:
+    for step, chance in enumerate(noise):
+        told = heads.state(hidden)
+        if step and "prior" in told:
+            mean, log_std = told["prior"].tanh().chunk(2, 1)
         latent = torch.addcmul(mean, log_std.exp(), chance)
-        hidden, cell, alpha = _decode(generator, heads, latent, cell, words)
+        hidden, cell, alpha = _decode(generator, told, latent, cell, words)
         drawn.append((hidden, cell, latent, mean, log_std, alpha))
-        heads = heads_of(hidden)
-        if "prior" in heads:
-            mean, log_std = heads["prior"].tanh().chunk(2, 1)
-    heads = _Heads(_canvas_maps(generator))(torch.cat([hidden for hidden, *_ in drawn]))
-    canvases = canvas + _written(generator, heads).view(steps, *canvas.shape).cumsum(0)
-    patches = heads["patch"].split(rows)
-    windows = heads["write"].split(rows) if "write" in heads else [None] * steps
+    written = heads.canvas(torch.cat([hidden for hidden, *_ in drawn]))
+    canvases = canvas + _written(generator, written).view(steps, *canvas.shape).cumsum(0)
+    patches = written["patch"].split(rows)
+    windows = written["write"].split(rows) if "write" in written else [None] * steps
     return [Stroke(canvas, hidden, cell, latent, patch, mean, log_std, place, alpha, None)
             for (hidden, cell, latent, mean, log_std, alpha), canvas, patch, place
             in zip(drawn, canvases, patches, windows, strict=True)]

@@ -77,13 +77,13 @@ def shapes_gan_cls() -> GanClsConfig:
 
 
 def faces_gan_cls() -> GanClsConfig:
-    """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with networks of half its width
-    and four wrong captions for every picture."""
+    """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with four wrong captions for every
+    picture."""
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
                                 batch_size=64, image=ImageEncoderConfig(width=24)),
-        gan=ImprovedGan(schedule=Schedule(images=320_000, tick=10_000, average_half_life=10_000), generator_width=12,
-                        discriminator_width=24, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
+        gan=ImprovedGan(schedule=Schedule(images=300_000, tick=10_000, average_half_life=10_000), generator_width=24,
+                        discriminator_width=48, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
                         wrong_captions=4, gradient_penalty=0.01),
     )
 

@@ -47,7 +47,7 @@ def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
     """Stage II with torch's first weights."""
     sizes = config.networks
     return RefinementGenerator(
-        text_size=config.text_size, condition_size=sizes.condition_size, width=sizes.generator_width,
+        text_size=config.text_size, condition_size=sizes.condition_size, width=sizes.refinement_widths[0],
         sketch_size=sizes.sketch_size, image_size=sizes.image_size, residual_blocks=sizes.residual_blocks,
         activation=sizes.condition_activation, deviation=sizes.condition_deviation, whitened=sizes.whitened,
         keeps_sketch=sizes.keeps_sketch)
@@ -57,7 +57,8 @@ def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Seque
     """The discriminator of a stage with torch's first weights."""
     sizes = config.networks
     return Discriminator(
-        image_size=sizes.sketch_size if stage == "sketch" else sizes.image_size, width=sizes.discriminator_width,
+        image_size=sizes.sketch_size if stage == "sketch" else sizes.image_size,
+        width=sizes.discriminator_width if stage == "sketch" else sizes.refinement_widths[1],
         condition_size=sizes.condition_size,
         text_size=config.text_size if sizes.discriminator_reads == "caption" else None,
         joint_kernel=sizes.joint_kernel, residual=sizes.discriminator_residual,

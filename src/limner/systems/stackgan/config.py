@@ -39,6 +39,10 @@ class Networks:
     """GF_DIM: the sketch starts with 8 times as many channels, the refinement with as many."""
     discriminator_width: int = 64
     """DF_DIM: channels of the first layer of both discriminators."""
+    refinement_width: int = 0
+    """GF_DIM of the refinement alone; 0: ``generator_width``, as in both releases."""
+    refinement_discriminator_width: int = 0
+    """DF_DIM of the refinement alone; 0: ``discriminator_width``, as in both releases."""
     residual_blocks: int = 4
     """Residual blocks of the refinement: the programs' default is 4; the settings for COCO say 2."""
     augmentation: bool = True
@@ -80,8 +84,17 @@ class Networks:
     """The discriminators also see the feature maps of the image encoder that the text encoder was trained with, frozen
     (small-cnn only; ours)."""
 
+    @property
+    def refinement_widths(self) -> tuple[int, int]:
+        """Of the refinement's generator and discriminator."""
+        return (self.refinement_width or self.generator_width,
+                self.refinement_discriminator_width or self.discriminator_width)
+
     def __post_init__(self) -> None:
         _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width")
+        for name in ("refinement_width", "refinement_discriminator_width"):
+            if getattr(self, name) < 0:
+                raise LimnerError(f"{name} must be at least 0 (0: as the sketch's), got {getattr(self, name)}.")
         for size in (self.sketch_size, self.image_size):
             if size < 16 or size & (size - 1):
                 raise LimnerError(f"sketch_size and image_size must be powers of two from 16 up, got {size}.")
@@ -90,9 +103,10 @@ class Networks:
         if self.residual_blocks < 0:
             raise LimnerError(f"residual_blocks must be at least 0, got {self.residual_blocks}.")
         doublings = (self.image_size // self.sketch_size).bit_length() + 1
-        if 8 * self.generator_width < self.sketch_size // 4 or 4 * self.generator_width < 1 << doublings:
-            raise LimnerError(f"generator_width {self.generator_width} leaves no channels after so many doublings of "
-                              "the side; it must be larger.")
+        refining = self.refinement_widths[0]
+        if 8 * self.generator_width < self.sketch_size // 4 or 4 * refining < 1 << doublings:
+            raise LimnerError(f"generator_width {self.generator_width} or refinement_width {refining} leaves no "
+                              "channels after so many doublings of the side; it must be larger.")
         if self.modulated and (self.sketch_residual or self.generator_width < 2):
             raise LimnerError("a modulated sketch has residual blocks of its own and half as many channels as "
                               "generator_width: it needs sketch_residual=false and generator_width 2 at least.")
@@ -143,6 +157,9 @@ class GanTraining:
     and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.25
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
+    consistency_weight: float = 0.0
+    """Refinement only: weight, in the generator's loss, of the mean distance (-1..1) of its pictures, scaled down, from
+    the sketches that they refine; 0 for none (both releases)."""
     fresh_noise: bool = False
     """Paint once more with new noise for the generator's update (TensorFlow) instead of using the same pictures."""
     frozen_statistics: bool = False
@@ -163,7 +180,7 @@ class GanTraining:
                               f"got {self.batch_size}.")
         if not 0 < self.learning_rate < 1:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
-        for name in ("gradient_penalty", "kl_weight", "variety_weight", "variety_goal"):
+        for name in ("gradient_penalty", "kl_weight", "variety_weight", "variety_goal", "consistency_weight"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("decay_from", "close_wrong_share"):
@@ -201,9 +218,9 @@ class StackGanConfig:
     """Training of Stage II."""
 
     def __post_init__(self) -> None:
-        if self.sketch.frozen_statistics:
-            raise LimnerError("frozen_statistics speaks of the sketch's generator while the refinement is trained: "
-                              "set it in refinement.")
+        if self.sketch.frozen_statistics or self.sketch.consistency_weight:
+            raise LimnerError("frozen_statistics and consistency_weight speak of the sketch while the refinement is "
+                              "trained: set them in refinement.")
         if self.networks.whitened and self.networks.discriminator_reads != "caption":
             raise LimnerError("whitened is about captions: it goes with discriminator_reads 'caption'.")
         if self.networks.encoder_maps and not (

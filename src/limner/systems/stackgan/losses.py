@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn import functional
 
 from limner.nn.losses import ScoreLoss, painted_cost, score_cost
 
@@ -60,3 +61,13 @@ def generator_loss(fake: Logits, *, loss: ScoreLoss = "cross-entropy") -> Tensor
     """
     matched = painted_cost(fake.matched, loss=loss).mean()
     return matched if fake.alone is None else matched + painted_cost(fake.alone, loss=loss).mean()
+
+
+def inconsistency(images: Tensor, sketches: Tensor) -> Tensor:
+    """Mean distance of refinements (B, 3, S, S), each s x s average of S / s pixels squared, from their sketches
+    (B, 3, s, s); both in -1..1.
+
+    Compare the colour consistency of StackGAN++ (Zhang et al. 2018), which holds means and covariances of colours.
+    """
+    scale = images.shape[-1] // sketches.shape[-1]
+    return (functional.avg_pool2d(images.float(), scale) - sketches.float()).abs().mean()

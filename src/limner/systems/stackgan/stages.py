@@ -27,7 +27,7 @@ from limner.systems.stackgan.build import (
     table_components,
 )
 from limner.systems.stackgan.config import GanTraining, StackGanConfig
-from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
+from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss, inconsistency
 from limner.systems.stackgan.networks import ModulatedSketchGenerator
 from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
@@ -41,6 +41,8 @@ class Painted(NamedTuple):
     condition: Condition
     noise: Tensor
     """(B, N)."""
+    sketches: Tensor | None
+    """(B, 3, s, s) in -1..1: what a refinement refined."""
 
 
 class StackGanStage:
@@ -134,14 +136,15 @@ class StackGanStage:
                   for name in (("sketch",) if self.refinement is None else ("sketch", "refinement"))]
         conditions = [condition_noise(networks, each) for each in noise[1:]]
         joined = torch.cat(noise if networks.augmentation else noise[:1], dim=1)
+        sketches = None
         with context.autocast(), torch.set_grad_enabled(keep):
             if self.refinement is None:
                 images, condition = self.sketch(text, noise[0], conditions[0])
             else:
                 with torch.no_grad():
-                    sketch, _ = self.sketch(text, noise[0], conditions[0])
-                images, condition = self.refinement(sketch, text, conditions[1])
-        return Painted(images, condition, joined)
+                    sketches, _ = self.sketch(text, noise[0], conditions[0])
+                images, condition = self.refinement(sketches, text, conditions[1])
+        return Painted(images, condition, joined, sketches)
 
     def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
                              others: tuple[Tensor, Tensor] | None, penalty: float, context: WorkContext
@@ -181,6 +184,9 @@ class StackGanStage:
         if self.gan.variety_weight:
             parts["variety"] = variety(painted.images, painted.noise, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
+        if self.gan.consistency_weight and painted.sketches is not None:
+            parts["inconsistency"] = inconsistency(painted.images, painted.sketches)
+            loss = loss + self.gan.consistency_weight * parts["inconsistency"]
         context.update(self.optimisers[self.name], loss)
         return parts
 
