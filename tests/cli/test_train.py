@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.cli.conftest import Run
 
 from limner.systems import presets
@@ -98,6 +99,29 @@ def test_stages_of_another_run_are_taken_over_where_nothing_differs(limner: Run)
     told = [json.loads(line) for line in Path("short/log.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in told} == {"gan"}
     assert limner("train", "gan-cls-debug", "data", "--out", "short", *change, "--resume").status == 0
+
+
+def test_a_trained_painter_gets_a_prior_without_being_trained_again(limner: Run) -> None:
+    assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
+    assert limner("train", "gan-cls-debug", "data", "--out", "first", "--device", "cpu").status == 0
+    prior = ("--set", "prior.schedule.images=640", "--set", "prior.width=8", "--set", "prior.batch_size=32")
+    done = limner("train", "gan-cls-debug", "data", "--out", "second", "--device", "cpu", *prior,
+                  "--stages-from", "first")
+    assert done.status == 0
+    assert "taken over from first: text-encoder, gan" in done.err
+    first, second = (json.loads(Path(f"{run}/painter/config.json").read_text()) for run in ("first", "second"))
+    assert second["info"] == {**first["info"], "name": "second"}
+    caption = ("paint", "a circle", "--seed", 3, "-n", 2)
+    assert limner(*caption, "--model", "first", "--out", "first.png").status == 0
+    assert limner(*caption, "--model", "second", "--out", "second.png").status == 0
+    assert limner(*caption, "--model", "second", "--input", "complete=0", "--out", "plain.png").status == 0
+    pixels = {name: Image.open(f"{name}.png").tobytes() for name in ("first", "second", "plain")}
+    assert pixels["plain"] == pixels["first"] != pixels["second"]
+    for arguments, words in ((("--model", "first", "--input", "complete=0"), "has no prior over complete captions"),
+                             (("--model", "second", "--input", "complete=2"), "complete must be 0 or 1")):
+        done = limner(*caption, *arguments, "--out", "refused.png")
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert words in done.err
 
 
 @pytest.mark.parametrize(("options", "words"), [

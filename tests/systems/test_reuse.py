@@ -41,7 +41,7 @@ def test_another_system_takes_over_the_same_text_encoder(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("system", "config", "words"), [
     ("stackgan", stackgan_debug(), "text-encoder.0.image_size is 16 here and was 64 there"),
-    ("aligndraw", ALIGNDRAW["aligndraw-debug"](), "no stage before the one that paints"),
+    ("aligndraw", ALIGNDRAW["aligndraw-debug"](), "no stage before its last"),
     ("attngan", get_system("attngan").presets["attngan-debug"](), "its stage 1 is text-encoder, not damsm"),
 ])
 def test_what_differs_is_named(tmp_path: Path, system: str, config: object, words: str) -> None:

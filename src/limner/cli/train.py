@@ -20,6 +20,9 @@ examples:
   limner train gan-cls my-birds/ --out runs/x --set FIELD=VALUE --dry-run
   limner train gan-cls my-birds/ --out runs/y --set gan.variety_weight=2 --stages-from runs/birds
                                                               the same text encoder, another gan
+  limner train gan-cls my-birds/ --out runs/z --set prior.schedule.images=4000000 --stages-from runs/birds
+                                                              the same painter, with a prior that completes
+                                                              short captions; trained in minutes
 
 Ctrl-C saves and ends; the same command with --resume goes on exactly where it stopped.
 --dry-run prints the configuration with all its fields as JSON: the names that --set takes,

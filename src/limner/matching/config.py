@@ -51,3 +51,38 @@ class MatchingConfig:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
         if self.min_count < 1:
             raise LimnerError(f"min_count must be at least 1, got {self.min_count}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorConfig:
+    """A prior over complete captions: how it is trained, and how a painter draws from it."""
+
+    schedule: Schedule
+    """How long; a caption of every image is shown, the image is not."""
+    width: int = 320
+    """Width of the hidden layers."""
+    blocks: int = 3
+    """Residual blocks."""
+    batch_size: int = 512
+    """Captions in a batch."""
+    learning_rate: float = 1e-3
+    """The highest, of Adam, after a short warm-up; then a cosine to zero."""
+    withheld: float = 0.1
+    """Share of captions that are withheld, so that there is something to guide away from."""
+    guidance: float = 1.5
+    """When painting: how much the caption counts, against no caption; 1 is what was learnt."""
+    steps: int = 16
+    """When painting: steps from noise to an embedding."""
+    threshold: float = 1.25
+    """When painting: a caption stays as it is if what it would become is nearer to it than this (mean squared distance of
+    the whitened embeddings, whose components have a mean square of 1): it says nearly everything itself, and better."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks", "batch_size", "steps"):
+            if getattr(self, name) < 1:
+                raise LimnerError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < 1:
+            raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
+        if not 0 <= self.withheld < 1 or self.guidance < 0 or self.threshold < 0:
+            raise LimnerError(f"withheld must be at least 0 and below 1, guidance and threshold at least 0, "
+                              f"got {self.withheld}, {self.guidance} and {self.threshold}.")

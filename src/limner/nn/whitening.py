@@ -45,3 +45,7 @@ class Whitened(nn.Module):
     def forward(self, text: Tensor) -> Tensor:
         """(B, size) to the same shape."""
         return (text - self.mean) @ self.matrix
+
+    def undone(self, whitened: Tensor) -> Tensor:
+        """Whitened embeddings (B, size) back to embeddings."""
+        return torch.linalg.solve(self.matrix, whitened, left=False) + self.mean

@@ -17,7 +17,7 @@ from limner.training.run_folder import RunFolder, data_key, difference, read_des
 def finished_stages(run: Path, system: System, config: Any, corpus: Corpus, *, seed: int, images: int | None
                     ) -> list[Path]:
     """The first stages of another run that ``config`` would train in the same way: same data, seed and settings. It may
-    be a run of another system. The stage that paints, and those behind it, are never among them.
+    be a run of another system. The last stage is never among them.
 
     Raises:
         LimnerError: ``run`` is no run, or has no such stage; says what differs. Or such a stage is damaged.
@@ -32,7 +32,7 @@ def finished_stages(run: Path, system: System, config: Any, corpus: Corpus, *, s
         if ours != value:
             raise _nothing(run, f"its {name} differs ({value} there, {ours} here)")
     names = system.stage_names(config)
-    wanted = names[:names.index(system.painting_stage or names[-1])]
+    wanted = names[:-1]
     found: list[Path] = []
     for index, (name, their_name) in enumerate(zip(wanted, other.stage_names(theirs), strict=False)):
         path = RunFolder(run).stage_path(index, name)
@@ -50,7 +50,7 @@ def finished_stages(run: Path, system: System, config: Any, corpus: Corpus, *, s
         read_bundle(path)  # a damaged one shall fail here, before there is a new run
         found.append(path)
     if not found:
-        raise _nothing(run, f"{system.name} has no stage before the one that paints")
+        raise _nothing(run, f"{system.name} has no stage before its last")
     return found
 
 

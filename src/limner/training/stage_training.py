@@ -206,16 +206,21 @@ class StageTraining:
         components = self._components()
         if self.paints:
             self._write_painter(components, images)
-        info = {"stage": self.name, "images": self.state.images, "taken_at_images": images}
+        info = {"stage": self.name, "images": self.state.images, "taken_at_images": images,
+                "scores": dict(self.state.figures)}
         write_bundle(self.folder.stage_path(self.index, self.name),
                      BundleFolder(self.job.system, to_json(self.job.config), components, info))
 
     def _write_painter(self, components: Components, images: int) -> None:
         painter = self.job.build_painter(self.job.config, self._earlier | components)
-        info = read_bundle(self.folder.painter_path).info if self.name != self.job.painting_stage else {
+        scores, painting = dict(self.state.figures), self.job.painting_stage
+        if self.name != painting:  # images and scores are those of the stage that learnt to paint
+            made = read_bundle(self.folder.stage_path(self.job.stage_names.index(painting), painting)).info
+            images, scores = made["taken_at_images"], made.get("scores", {})
+        info = {
             "name": self.folder.root.resolve().name, "data": data_name(self.job.corpus),
             "licence": self.job.corpus.info.get("licence"), "preset": self.job.preset, "images": images,
-            "scores": dict(self.state.figures), "limner": __version__,
+            "scores": scores, "limner": __version__,
         }
         write_bundle(self.folder.painter_path,
                      BundleFolder(self.job.system, to_json(self.job.config), painter.components(), info))

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def stage_names(config: GanClsConfig) -> tuple[str, ...]:
-    """text-encoder, gan, and style-encoder where the configuration asks for one."""
-    return ("text-encoder", "gan") if config.style is None else ("text-encoder", "gan", "style-encoder")
+    """text-encoder, gan, and style-encoder and prior where the configuration asks for them."""
+    last = (("style-encoder", config.style), ("prior", config.prior))
+    return ("text-encoder", "gan", *(name for name, part in last if part is not None))
 
 
 def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Components, seed: int) -> Stage:
@@ -40,12 +41,17 @@ def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Com
         from limner.systems.gan_cls.stages import StyleEncoderStage
 
         return StyleEncoderStage(config, config.style, corpus, components, seed)
+    if name == "prior" and config.prior is not None:
+        from limner.matching.prior_stage import PriorStage
+
+        return PriorStage(config.prior, config.matching, corpus, components, seed)
     raise LimnerError(f"GAN-CLS has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
 def stage_settings(config: GanClsConfig, name: str) -> tuple[Any, ...]:
     """The parts of the configuration that a stage is trained by."""
-    return {"text-encoder": (config.matching,), "gan": (config.gan,), "style-encoder": (config.style,)}[name]
+    return {"text-encoder": (config.matching,), "gan": (config.gan,), "style-encoder": (config.style,),
+            "prior": (config.prior,)}[name]
 
 
 def build_painter(config: GanClsConfig, components: Components) -> GanClsPainter:
@@ -68,6 +74,7 @@ SYSTEM = System(
     painting_stage="gan",
     inputs={
         **BLEND_INPUTS,
+        "complete": "0 to paint from the caption alone, where a prior would complete it first (default 1)",
         "style": "a picture whose style (pose, ground ...) is kept; needs a painter with a style encoder",
     },
 )

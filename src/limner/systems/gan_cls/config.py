@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limner.errors import LimnerError
-from limner.matching.config import MatchingConfig
+from limner.matching.config import MatchingConfig, PriorConfig
 from limner.training.schedule import Schedule
 
 
@@ -168,7 +168,7 @@ class StyleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GanClsConfig:
-    """GAN-CLS: a text encoder, the adversarial stage, and perhaps a style encoder."""
+    """GAN-CLS: a text encoder, the adversarial stage, and perhaps a style encoder and a prior over captions."""
 
     matching: MatchingConfig
     """How the text encoder is trained."""
@@ -176,6 +176,8 @@ class GanClsConfig:
     """The adversarial stage."""
     style: StyleConfig | None = None
     """The style encoder, or None."""
+    prior: PriorConfig | None = None
+    """What completes a caption before it is painted (ours), or None."""
 
     def __post_init__(self) -> None:
         if self.matching.image_size != self.gan.image_size:

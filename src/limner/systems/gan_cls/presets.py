@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from limner.matching.config import MatchingConfig
+from limner.matching.config import MatchingConfig, PriorConfig
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
 from limner.text.config import PUBLISHED, TextEncoderConfig
 from limner.training.schedule import Schedule
@@ -78,13 +78,14 @@ def shapes_gan_cls() -> GanClsConfig:
 
 def faces_gan_cls() -> GanClsConfig:
     """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with four wrong captions for every
-    picture."""
+    picture, and a prior that completes short captions."""
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
                                 batch_size=64, image=ImageEncoderConfig(width=24)),
         gan=ImprovedGan(schedule=Schedule(images=300_000, tick=10_000, average_half_life=10_000), generator_width=24,
                         discriminator_width=48, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
                         wrong_captions=4, gradient_penalty=0.01),
+        prior=PriorConfig(schedule=Schedule(images=4_000_000, tick=400_000, average_half_life=100_000)),
     )
 
 
@@ -120,7 +121,9 @@ def debug_form(config: GanClsConfig) -> GanClsConfig:
         gan = replace(config.gan, condition_size=8, **common)
     style = config.style and replace(config.style, width=4, batch_size=8,
                                      schedule=_debug_schedule(config.style.schedule))
-    return GanClsConfig(matching=matching, gan=gan, style=style)
+    prior = config.prior and replace(config.prior, width=8, blocks=1, batch_size=8, steps=2,
+                                     schedule=_debug_schedule(config.prior.schedule))
+    return GanClsConfig(matching=matching, gan=gan, style=style, prior=prior)
 
 
 def _debug_schedule(schedule: Schedule) -> Schedule:

@@ -74,7 +74,7 @@ def stackgan_birds_64_128() -> StackGanConfig:
 
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation)."""
-    return _improved(stackgan_shapes_paper(), sketch_images=320_000, refinement_images=120_000, close_wrong_share=0.75)
+    return _improved(stackgan_shapes_paper(), sketch_images=280_000, refinement_images=80_000, close_wrong_share=0.75)
 
 
 def stackgan_shapes_paper() -> StackGanConfig:
@@ -92,8 +92,8 @@ def stackgan_shapes_paper() -> StackGanConfig:
 def stackgan_faces() -> StackGanConfig:
     """Drawn faces (or other clean pictures) with captions of one's own folder, 64 then 128 pixels, with our changes."""
     config = stackgan_shapes_paper()
-    return _improved(replace(config, text=_small_text(images=400_000, min_count=2)), sketch_images=320_000,
-                     refinement_images=120_000, close_wrong_share=0.5)
+    return _improved(replace(config, text=_small_text(images=400_000, min_count=2)), sketch_images=280_000,
+                     refinement_images=80_000, close_wrong_share=0.5)
 
 
 def _improved(config: StackGanConfig, *, sketch_images: int, refinement_images: int, **changes: Any) -> StackGanConfig:
