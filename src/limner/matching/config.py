@@ -69,13 +69,13 @@ class PriorConfig:
     """The highest, of Adam, after a short warm-up; then a cosine to zero."""
     withheld: float = 0.1
     """Share of captions that are withheld, so that there is something to guide away from."""
-    guidance: float = 1.5
+    guidance: float = 3.0
     """When painting: how much the caption counts, against no caption; 1 is what was learnt."""
     steps: int = 16
     """When painting: steps from noise to an embedding."""
-    threshold: float = 1.25
-    """When painting: a caption stays as it is if what it would become is nearer to it than this (mean squared distance of
-    the whitened embeddings, whose components have a mean square of 1): it says nearly everything itself, and better."""
+    threshold: float = 1.5
+    """When painting: a caption stays as it is if what it would become is nearer to it than this (mean squared distance
+    of the whitened embeddings, whose components have a mean square of 1): it says nearly everything, and better."""
 
     def __post_init__(self) -> None:
         for name in ("width", "blocks", "batch_size", "steps"):

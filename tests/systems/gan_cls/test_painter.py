@@ -11,6 +11,7 @@ from PIL import Image
 from tests.systems.gan_cls import small
 
 from limner.errors import LimnerError
+from limner.matching.config import PriorConfig
 from limner.painting.blend import blend_requests
 from limner.painting.painter import Painter, load
 from limner.systems.gan_cls.config import StyleConfig
@@ -21,9 +22,12 @@ from limner.training.schedule import Schedule
 RED, BLUE = "a small red ring", "a large blue star"
 
 
-def _painter(*, style: bool, paper: bool = False) -> Painter:
-    """Fresh text encoder, a generator whose noise and text both count, and a style encoder of a few steps."""
+def _painter(*, style: bool, paper: bool = False, prior: bool = False) -> Painter:
+    """Fresh text encoder, a generator whose noise and text both count, a style encoder and a prior of some steps."""
     config = gan_cls_paper_debug() if paper else gan_cls_debug()
+    if prior:
+        config = replace(config, prior=PriorConfig(schedule=Schedule(images=64), width=32, batch_size=64,
+                                                   learning_rate=0.01, threshold=0.01))
     if style:
         config = replace(config, style=StyleConfig(schedule=Schedule(images=64), width=4, batch_size=8))
     components = small.fresh(config, until="gan")
@@ -31,9 +35,9 @@ def _painter(*, style: bool, paper: bool = False) -> Painter:
     stage = small.built("gan", config, components)
     components = components | stage.components(stage.modules)
     _enlarge(components.weights["generator"], 8 if paper else 1.5)
-    if style:
-        stage = small.built("style-encoder", config, components)
-        for number in range(3):
+    for name in small.SYSTEM.stage_names(config)[2:]:
+        stage = small.built(name, config, components)
+        for number in range(100 if name == "prior" else 3):
             small.step(stage, small.context(step=number))
         components = components | stage.components(stage.modules)
     return Painter(small.SYSTEM, config, small.SYSTEM.build_painter(config, components))
@@ -57,6 +61,11 @@ def plain() -> Painter:
 
 
 @pytest.fixture(scope="module")
+def completing() -> Painter:
+    return _painter(style=False, prior=True)
+
+
+@pytest.fixture(scope="module")
 def picture() -> Image.Image:
     return Image.fromarray(small.corpus().split("val").pixels(64)[0]).resize((100, 80))
 
@@ -65,7 +74,7 @@ def _same(first: Any, second: Any) -> bool:
     return np.array_equal(first.array, second.array)
 
 
-@pytest.mark.parametrize("which", ["painter", "plain"])
+@pytest.mark.parametrize("which", ["painter", "plain", "completing"])
 def test_blends_start_and_end_at_their_ends(which: str, request: pytest.FixtureRequest) -> None:
     painter = request.getfixturevalue(which)
     start, end, other = painter(RED, seed=1), painter(BLUE, seed=1), painter(BLUE, seed=2)

@@ -78,8 +78,9 @@ class GanClsPainter:
         if self.prior is None or config is None:
             return text
         noise = torch.stack([_noise(request, "prior", text.shape[1]) for request in requests]).to(self.device)
-        complete = self.prior.complete(text, noise, steps=config.steps, guidance=config.guidance,
-                                       threshold=config.threshold)
+        with torch.autocast(self.device.type, enabled=False):  # rounding would choose other faces
+            complete = self.prior.complete(text.float(), noise, steps=config.steps, guidance=config.guidance,
+                                           threshold=config.threshold)
         asked = torch.tensor([request.inputs.get("complete", 1) == 1 for request in requests], device=self.device)
         return torch.where(asked[:, None], complete, text)
 
