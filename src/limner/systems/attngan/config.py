@@ -70,6 +70,8 @@ class GanConfig:
     directions of little variance."""
     projection: bool = False
     """To the discriminators' conditional score comes a dot product of what was seen and what the caption means."""
+    batch_variety: bool = False
+    """The discriminators are told how much the pictures of a batch differ."""
     encoder_maps: bool = False
     """The discriminators of pictures no smaller than those that DAMSM reads also see the feature maps of its image
     encoder (``small`` only), frozen."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.agreement import Agreement
+from limner.nn.blocks import with_batch_variety
 from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
@@ -344,14 +345,17 @@ class Discriminator(nn.Module):
             there, over all channels and places of a picture; or ``spectral`` normalisation of every convolution.
         whitened: whiten the captions' vectors (ours; ``whitened.fit`` takes the statistics).
         projection: to the conditional score comes the agreement of what was seen and what the caption means (ours).
+        batch_variety: the joint also sees how much the rows differ (ours).
         lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
             side of the next; 1x1 convolutions add them to the maps of the same side, all but the first layer's
             (compare projected GANs, Sauer et al. 2021).
     """
 
     def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch",
-                 whitened: bool = False, projection: bool = False, lent: Sequence[int] = ()) -> None:
+                 whitened: bool = False, projection: bool = False, batch_variety: bool = False,
+                 lent: Sequence[int] = ()) -> None:
         super().__init__()
+        self.batch_variety = batch_variety
         self.by_batch = norm == "batch"
         halvings = int(math.log2(side / FIRST_SIDE))
         channels = [3, *(width << i for i in range(halvings))]
@@ -367,7 +371,7 @@ class Discriminator(nn.Module):
         self.backs = nn.Sequential(*itertools.starmap(partial(Down, kernel=3, norm=norm), itertools.pairwise(back)))
         self.whitened = Whitened(text_size) if whitened else None
         self.agreement = Agreement(code, text_size) if projection else None
-        self.joint = Down(code + text_size, code, kernel=3, norm=norm)
+        self.joint = Down(code + batch_variety + text_size, code, kernel=3, norm=norm)
         self.conditional = _score(code, norm)
         self.unconditional = _score(code, norm) if unconditional else None
 
@@ -385,7 +389,8 @@ class Discriminator(nn.Module):
         picture is real and the caption its own."""
         sentences = sentences if self.whitened is None else self.whitened(sentences)
         assert isinstance(self.joint.convolution, nn.Conv2d)
-        x = self.joint.norm(joint_convolution(self.joint.convolution, features, sentences))
+        seen = with_batch_variety(features) if self.batch_variety else features
+        x = self.joint.norm(joint_convolution(self.joint.convolution, seen, sentences))
         score = self.conditional(functional.leaky_relu(x, 0.2)).flatten()
         return score if self.agreement is None else score + self.agreement(features, sentences)
 

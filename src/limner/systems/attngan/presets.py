@@ -74,8 +74,8 @@ def attngan_shapes() -> AttnGanConfig:
                     flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
                     discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
-                    matching_weight=0.5, kl_weight=0.05, whitened=True, projection=True, encoder_maps=True,
-                    gradient_penalty=0.01),
+                    matching_weight=0.5, kl_weight=0.05, whitened=True, projection=True, batch_variety=True,
+                    encoder_maps=True, gradient_penalty=0.01),
     )
 
 

@@ -96,7 +96,8 @@ class AttnGanStage:
             f"discriminator{side}": Discriminator(
                 side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
                 unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm, whitened=self.gan.whitened,
-                projection=self.gan.projection, lent=self._lent_channels(side))
+                projection=self.gan.projection, batch_variety=self.gan.batch_variety,
+                lent=self._lent_channels(side))
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.nn.agreement import Agreement
+from limner.nn.blocks import with_batch_variety
 from limner.nn.modulation import ModulatedDecoder
 from limner.nn.whitening import Whitened
 from limner.nn.wide import joint_convolution
@@ -93,8 +94,6 @@ class MatchingDiscriminator(nn.Module):
         scores (M,) in float32, unbounded."""
         text = self.whitened(text)
         told = functional.leaky_relu(self.text(text), 0.2)
-        variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
-        variety = variety.expand(len(features), 1, *features.shape[2:])
-        joint = self.joint_normalisation(joint_convolution(self.joint, torch.cat([features, variety], dim=1), told))
+        joint = self.joint_normalisation(joint_convolution(self.joint, with_batch_variety(features), told))
         score = self.score(functional.leaky_relu(joint, 0.2)).flatten().float()
         return score + self.agreement(features, text)

@@ -63,7 +63,7 @@ def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Seque
         text_size=config.text_size if sizes.discriminator_reads == "caption" else None,
         joint_kernel=sizes.joint_kernel, residual=sizes.discriminator_residual,
         unconditional=sizes.unconditional and stage == "refinement", normalisation=sizes.normalisation,
-        projection=sizes.projection, whitened=sizes.whitened, lent=lent)
+        projection=sizes.projection, whitened=sizes.whitened, batch_variety=sizes.batch_variety, lent=lent)
 
 
 @torch.no_grad()

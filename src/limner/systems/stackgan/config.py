@@ -77,6 +77,8 @@ class Networks:
     real and painted pictures then go through in one pass."""
     projection: bool = False
     """To the discriminators' matching score comes a dot product of what was seen and what the caption means (ours)."""
+    batch_variety: bool = False
+    """The discriminators are told how much the pictures of a batch differ (ours)."""
     whitened: bool = False
     """Both networks read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
     variance (ours)."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.nn.agreement import Agreement
-from limner.nn.blocks import Bottleneck
+from limner.nn.blocks import Bottleneck, with_batch_variety
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
@@ -255,6 +255,7 @@ class Discriminator(nn.Module):
             channels and places, each picture by itself.
         projection: to the matching score comes the agreement of what was seen and what the caption means (ours).
         whitened: whiten the embeddings that the network reads (ours).
+        batch_variety: the joint also sees how much the rows differ (ours): all that a row then knows of its batch.
         lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
             side of the next; a 1x1 convolution adds them to those of the same side (compare projected GANs, Sauer et
             al. 2021).
@@ -265,8 +266,9 @@ class Discriminator(nn.Module):
     def __init__(self, *, image_size: int, width: int = 64, condition_size: int = 128, text_size: int | None = None,
                  joint_kernel: int = 3, residual: bool = False, unconditional: bool = False,
                  normalisation: Normalisation = "batch", projection: bool = False, whitened: bool = False,
-                 lent: Sequence[int] = ()) -> None:
+                 batch_variety: bool = False, lent: Sequence[int] = ()) -> None:
         super().__init__()
+        self.batch_variety = batch_variety
         self.normalisation: Normalisation = normalisation
         halvings = _doublings(4, image_size)
         channels = [width << doubling for doubling in range(halvings)]
@@ -284,7 +286,7 @@ class Discriminator(nn.Module):
         self.block = Bottleneck(features, features // 4, activation=_leaky_relu, bias=False) if residual else None
         self.whitened = Whitened(text_size) if whitened and text_size is not None else None
         self.text = None if text_size is None else nn.Linear(text_size, condition_size)
-        self.joint = self._block(WideConv2d(features + condition_size, features, joint_kernel,
+        self.joint = self._block(WideConv2d(features + batch_variety + condition_size, features, joint_kernel,
                                             padding=joint_kernel // 2, bias=False))
         self.score = nn.Conv2d(features, 1, 4, stride=4, bias=not residual)
         self.score_alone = nn.Conv2d(features, 1, 4, stride=4) if unconditional else None
@@ -319,7 +321,8 @@ class Discriminator(nn.Module):
         told = condition if self.text is None else _leaky_relu(self.text(condition))
         convolution, norm = self.joint
         assert isinstance(convolution, nn.Conv2d)
-        x = norm(joint_convolution(convolution, features, told))
+        seen = with_batch_variety(features) if self.batch_variety else features
+        x = norm(joint_convolution(convolution, seen, told))
         score = self.score(_leaky_relu(x)).flatten()
         return score if self.agreement is None else score + self.agreement(features, condition)
 
