@@ -45,9 +45,9 @@ class PriorStage:
         self._held_out = None
         if held_out is not None:
             embeddings, numbers = embed(held_out), complete_captions(held_out)
-            firsts = torch.from_numpy(held_out.caption_ranges[:, 1] - 1)  # the last caption of each, often a short one
+            last = torch.from_numpy(held_out.caption_ranges[:, 1] - 1)  # of each picture: often a short caption
             chosen = torch.linspace(0, len(held_out) - 1, min(_VALIDATED, len(held_out))).long()
-            self._held_out = embeddings[firsts[chosen]], embeddings[numbers[chosen]]
+            self._held_out = embeddings[last[chosen]], embeddings[numbers[chosen]]
         with seeded_initialisation(seed, "prior"):
             self.prior = build_prior(config, matching.text.embedding)
         fit_whitening(self.prior, self.embeddings[self.complete])
