@@ -9,8 +9,6 @@ picture.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -102,8 +100,3 @@ def build_prior(config: PriorConfig, size: int) -> CaptionPrior:
 def load_prior(config: PriorConfig, size: int, components: Components) -> CaptionPrior:
     """Ready to complete captions."""
     return loaded(build_prior(config, size), components.weights["prior"])
-
-
-def learning_rate(config: PriorConfig, *, step: int, fraction: float) -> float:
-    """A short warm-up, then a cosine to zero."""
-    return config.learning_rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))

@@ -11,12 +11,12 @@ from torch.nn import functional
 from limner.data.batch import Batch, BatchPlan
 from limner.data.pictures import Corpus, PictureSet
 from limner.matching.config import MatchingConfig, PriorConfig
-from limner.matching.prior import CaptionPrior, build_prior, learning_rate
+from limner.matching.prior import CaptionPrior, build_prior
 from limner.matching.stage import encode_captions, load_text_encoder
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, warmed_cosine
 from limner.training.stage import Components, StepContext, weights_of
 
 _VALIDATED = 512
@@ -64,7 +64,7 @@ class PriorStage:
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         for group in self.optimisers["prior"].param_groups:
-            group["lr"] = learning_rate(self.config, step=context.step, fraction=context.fraction)
+            group["lr"] = self.config.learning_rate * warmed_cosine(context.step, context.fraction)
         given = self.embeddings[batch.captions[:, 0].cpu()].to(context.device)
         complete = self.embeddings[self.complete[batch.indices.cpu()]].to(context.device)
         rows = len(given)

@@ -27,7 +27,7 @@ from limner.text.characters import CharacterTokeniser
 from limner.text.encoders import TextEncoder, build_text_encoder
 from limner.text.tokenisers import Tokeniser, tokeniser_from_json
 from limner.text.words import WordTokeniser
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, warmed_cosine
 from limner.training.stage import Components, StepContext, loaded, weights_of
 from limner.vision.encoders import build_image_encoder
 
@@ -106,7 +106,7 @@ class MatchingStage:
         if self.config.recipe == "paper":
             classes = max(1, len(self.pictures.label_names))
             return recipe.learning_rate(context.step, classes=classes, start=first)
-        return first * min(1.0, (context.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, context.fraction)))
+        return first * warmed_cosine(context.step, context.fraction)
 
     def sample(self, context: StepContext, modules: Mapping[str, nn.Module]) -> None:
         return None

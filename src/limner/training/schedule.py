@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from limner.errors import LimnerError
@@ -31,3 +32,8 @@ class Schedule:
 def falling(fraction: float, start: float) -> float:
     """Factor on a learning rate at a fraction of a schedule: 1 up to ``start``, from there evenly down to 0 at 1."""
     return 1.0 if fraction <= start else max(0.0, (1 - fraction) / (1 - start))
+
+
+def warmed_cosine(step: int, fraction: float) -> float:
+    """Factor on a learning rate: evenly up to 1 over 100 steps, times half a cosine down to 0 at fraction 1."""
+    return min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))

@@ -25,7 +25,7 @@ from limner.matching.damsm.text_encoder import WordEncoder, padding_of
 from limner.matching.damsm.vocabulary import Vocabulary, shorten
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
-from limner.training.schedule import Schedule
+from limner.training.schedule import Schedule, warmed_cosine
 from limner.training.stage import Components, StepContext, weights_of
 from limner.training.tensors import load_tensors
 
@@ -130,7 +130,7 @@ class DamsmStage:
                 self.optimiser.state.clear()
             rate *= max(_DECAY**epoch, _DECAY ** math.ceil(math.log(_LEAST) / math.log(_DECAY)))
         else:
-            rate *= min(1.0, (context.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, context.fraction)))
+            rate *= warmed_cosine(context.step, context.fraction)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 

@@ -30,7 +30,7 @@ from limner.text.words import split_words
 from limner.training.stage import Components, loaded, weights_of
 
 _PAIRS = 64
-CPU_ROWS = 4  # a picture alone takes 2/5 of the time that 16 rows take; sixteen take 1.7 times as long
+CPU_ROWS = 4  # a picture alone takes half the time that 16 rows take; sixteen take twice as long
 
 
 class AlignDrawPainter:
