@@ -6,8 +6,8 @@ Both sides have the same networks with the widths of the PyTorch release, embedd
 batches.
 
 Training: ``ours`` is the stage as ``limner train`` runs it (bf16 channels-last where the processor computes in it),
-``ours, float32`` the same with ``--precision 32``, ``ours, layer normalisation`` the same with the discriminator of the
-improved presets. ``straight`` is what the authors' program does, in float32, NCHW, eager: the generator paints; the
+``ours, float32`` the same with ``--precision 32``, ``ours, matching discriminator`` the same with the discriminator of
+the improved presets. ``straight`` is what the authors' program does, in float32, NCHW, eager: the generator paints; the
 discriminator looks at real pictures and at painted ones, each with its own batch statistics; Adam; the generator is
 judged by the updated discriminator, whose gradients ``loss.backward()`` computes too and nobody uses; Adam.
 ``straight, spared`` leaves those out.
@@ -147,10 +147,10 @@ def stage_step(config: StackGanConfig, corpus: Pictures, batches: list[Batch], p
 def measure_training(config: StackGanConfig, corpus: Pictures, *, rounds: int) -> dict[str, Any]:
     batches: list[Batch] = []
     precision, batch = resolve_precision("auto", "cpu"), config.sketch.batch_size
-    improved = replace(config, networks=replace(config.networks, normalisation="layer"))
+    improved = replace(config, networks=replace(config.networks, discriminator="matching"))
     calls = {"ours": stage_step(config, corpus, batches, precision),
              "ours, float32": stage_step(config, corpus, batches, "32"),
-             "ours, layer normalisation": stage_step(improved, corpus, batches, precision),
+             "ours, matching discriminator": stage_step(improved, corpus, batches, precision),
              "straight": StraightPort(config, batches, spared=False).step,
              "straight, spared": StraightPort(config, batches, spared=True).step}
     seconds = by_turns(calls, rounds=rounds)

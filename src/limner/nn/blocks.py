@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 
@@ -37,13 +36,3 @@ class Bottleneck(nn.Module):
         y = self.activation(self.bn1(self.c1(x)))
         y = self.activation(self.bn2(self.c2(y)))
         return x + self.bn3(self.c3(y))
-
-
-def with_batch_variety(features: Tensor) -> Tensor:
-    """Maps (B, F, H, W) and, as one more channel, how much they differ over the batch: the mean of their standard
-    deviations. A discriminator that has it sees when painted pictures lack a kind that real ones have.
-
-    Source: minibatch standard deviation (Karras et al. 2018, "Progressive growing of GANs").
-    """
-    variety = features.float().std(0, unbiased=False).mean().to(features.dtype)
-    return torch.cat([features, variety.expand(len(features), 1, *features.shape[2:])], dim=1)

@@ -16,7 +16,6 @@ from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmImage
-from limner.matching.damsm.image_encoder import SmallRegions
 from limner.nn.modulation import Modulation
 from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
@@ -63,32 +62,14 @@ def _losses(network: Discriminator, *, together: bool, **arguments: Tensor | Wro
 
 
 @pytest.mark.parametrize("unconditional", [True, False])
-def test_layer_normalised_pictures_may_pass_in_one_go(unconditional: bool) -> None:
+def test_pictures_may_pass_in_one_go_without_batch_normalisation(unconditional: bool) -> None:
     torch.manual_seed(0)
-    network = Discriminator(side=16, text_size=8, width=4, norm="layer", unconditional=unconditional)
+    network = Discriminator(side=16, text_size=8, width=4, norm="spectral", unconditional=unconditional).eval()
     assert not network.by_batch
     wrong = Wrong(torch.randn(4, 8), torch.tensor([1.0, 0.0, 1.0, 1.0]))
     for arguments in ({}, {"told": torch.randn(4, 8), "wrong": wrong}):
         torch.testing.assert_close(_losses(network, together=True, **arguments),
                                    _losses(network, together=False, **arguments))
-
-
-@pytest.mark.parametrize(("side", "taken"), [(16, 1), (32, 2), (64, 3), (128, 3)])
-def test_discriminators_of_all_sides_are_lent_the_maps_that_fit(side: int, taken: int) -> None:
-    torch.manual_seed(0)
-    encoder = SmallRegions(8, image_size=64, width=2)
-    network = Discriminator(side=side, text_size=8, width=4, norm="layer", whitened=True, projection=True,
-                            lent=encoder.map_channels)
-    assert len(network.laterals) == taken
-    images, sentences = torch.randn(2, 3, side, side), torch.randn(2, 8)
-    maps = encoder.maps(images)
-    assert [each.shape[-1] for each in maps] == [16, 8, 4]
-    features = network.look(images, maps)
-    assert network.judge(features, sentences).shape == (2,)
-    assert not torch.equal(features, network.look(images, [torch.zeros_like(each) for each in maps]))
-    regions, vectors = encoder(images)
-    torch.testing.assert_close(regions, encoder.to_regions(maps[1]))
-    torch.testing.assert_close(vectors, encoder.to_vector(maps[2].flatten(1)))
 
 
 def test_both_whitenings_know_the_captions(corpus: Corpus) -> None:
@@ -107,9 +88,15 @@ def test_maps_are_lent_by_the_small_encoder_only() -> None:
             replace(config, damsm=damsm)
 
 
+def test_maps_are_lent_to_our_discriminator_only() -> None:
+    gan = attngan_debug().gan
+    with pytest.raises(LimnerError, match="lent to the discriminator 'matching' only"):
+        replace(gan, discriminator="spectral")
+
+
 def test_a_wrong_pair_without_weight_does_not_count() -> None:
     torch.manual_seed(0)
-    network = Discriminator(side=16, text_size=8, width=4, norm="layer")
+    network = Discriminator(side=16, text_size=8, width=4, norm="spectral").eval()
     sentences, other = torch.randn(4, 8), torch.randn(4, 8)
     changed = torch.where(torch.tensor([[False], [True], [False], [False]]), other, sentences)
     weights = torch.tensor([1.0, 0.0, 1.0, 1.0])
@@ -117,10 +104,11 @@ def test_a_wrong_pair_without_weight_does_not_count() -> None:
     assert torch.equal(*losses)
 
 
-@pytest.mark.parametrize("norm", ["batch", "spectral", "layer"])
-def test_every_normalisation_trains_on_close_wrong_captions_and_variety(norm: str, corpus: Corpus) -> None:
+@pytest.mark.parametrize("discriminator", ["batch", "spectral", "matching"])
+def test_every_discriminator_trains_on_close_wrong_captions_and_variety(discriminator: str, corpus: Corpus) -> None:
     plain: dict[str, Any] = to_json(attngan_debug())
-    plain["gan"] |= {"discriminator_norm": norm, "close_wrong_share": 0.5, "variety_weight": 1.0}
+    plain["gan"] |= {"discriminator": discriminator, "encoder_maps": discriminator == "matching",
+                      "close_wrong_share": 0.5, "variety_weight": 1.0}
     stage, _ = _stage(from_json(AttnGanConfig, plain), corpus)
     before = {name: [p.clone() for p in module.parameters()] for name, module in stage.modules.items()}
     losses = stage.step(_batch(stage), _context())
@@ -230,7 +218,7 @@ def test_the_form_with_one_picture_trains_and_paints(debug: AttnGanConfig, corpu
     config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
     stage, components = _stage(config, corpus)
     assert list(stage.modules) == ["generator", "discriminator64"]
-    assert stage.discriminators["discriminator64"].unconditional is None
+    assert getattr(stage.discriminators["discriminator64"], "unconditional", None) is None
     losses = stage.step(_batch(stage), _context())
     assert all(torch.isfinite(value) for value in losses.values())
     painter = SYSTEM.build_painter(config, components | stage.components(stage.modules))

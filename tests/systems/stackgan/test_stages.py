@@ -156,25 +156,6 @@ def test_the_tensorflow_discriminators_have_no_activation_before_the_bottleneck(
     assert [block[0].kernel_size for block in network.reductions] == ([(1, 1)] * 2 if size == 256 else [])
 
 
-def test_with_layer_normalisation_no_picture_depends_on_its_company() -> None:
-    network = Discriminator(image_size=64, width=2, condition_size=3, text_size=6, unconditional=True,
-                            normalisation="layer", projection=True)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
-    images, told = torch.randn(4, 3, 64, 64), torch.randn(4, 6)
-    together = network.judge(network.look(images), told)
-    alone = network.judge(network.look(images[:1]), told[:1])
-    torch.testing.assert_close(together[:1], alone)
-
-
-def test_the_projection_adds_the_agreement_to_the_score() -> None:
-    network = Discriminator(image_size=64, width=2, condition_size=3, text_size=6, projection=True)
-    assert network.agreement is not None
-    features, told = network.look(torch.randn(4, 3, 64, 64)), torch.randn(4, 6)
-    judged, agreement = network.judge(features, told), network.agreement(features, told)
-    network.agreement = None
-    torch.testing.assert_close(judged, network.judge(features, told) + agreement)
-
-
 def test_a_modulated_sketch_hears_the_caption_in_every_layer() -> None:
     network = build_sketch_generator(stackgan_debug())
     assert isinstance(network, ModulatedSketchGenerator)
@@ -200,9 +181,9 @@ def test_the_refinement_may_be_narrower_than_the_sketch() -> None:
     for sizes, expected in ((networks, (8, 8)), (narrow, (4, 4))):
         stage = _stage("refinement", replace(stackgan_debug(), networks=sizes))
         assert stage.refinement is not None
-        assert (stage.refinement.encode1.out_channels, stage.discriminator.first.out_channels) == expected
+        assert (stage.refinement.encode1.out_channels, stage.discriminator.layers[0].out_channels) == expected
         assert stage.sketch.to_rgb.in_channels == 4
-        assert _stage("sketch", stage.config).discriminator.first.out_channels == 8
+        assert _stage("sketch", stage.config).discriminator.layers[0].out_channels == 8
 
 
 def test_a_refinement_is_held_to_its_sketch() -> None:
@@ -224,7 +205,8 @@ def test_real_and_painted_pictures_go_through_together_only_where_nothing_looks_
     for config, rows in ((stackgan_debug(), [16, 8]), (debug_form(stackgan_coco()), [8, 8, 8])):
         stage = _stage("sketch", config)
         seen: list[int] = []
-        stage.discriminator.first.register_forward_hook(
+        first = getattr(stage.discriminator, "first", None) or stage.discriminator.layers[0]
+        first.register_forward_hook(
             lambda _, inputs, output, seen=seen: seen.append(len(inputs[0])))
         _step(stage, Told(step=1))
         assert seen == rows
@@ -310,13 +292,13 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("networks", {"generator_width": 1}, "leaves no channels"),
     ("networks", {"refinement_width": 3}, "refinement_width 3 leaves no channels"),
     ("networks", {"refinement_discriminator_width": -1}, "refinement_discriminator_width must be at least 0"),
-    ("networks", {"discriminator_reads": "condition"}, "whitened is about captions"),
+    ("networks", {"discriminator": "release"}, "lent to the discriminator 'matching' only"),
     ("text", {"image_size": 64}, "set networks.encoder_maps=false"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
     ("networks", {"sketch_residual": True}, "needs sketch_residual=false"),
-    ("networks", {"discriminator_residual": True}, "does not go with normalisation 'layer'"),
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),
     ("sketch", {"learning_rate": 0.0}, "learning_rate must be between"),
+    ("sketch", {"second_beta": 1.0}, "second_beta must be between"),
     ("sketch", {"kl_weight": -1.0}, "kl_weight must be at least 0"),
     ("sketch", {"gradient_penalty": -1.0}, "gradient_penalty must be at least 0"),
     ("sketch", {"augment": "rotation"}, "got rotation"),

@@ -45,7 +45,7 @@ def _stage(name: str, golden: dict[str, np.ndarray], folder: Path) -> StackGanSt
         network.double()
     stage.captions.embeddings = stage.captions.embeddings.double()
     look = stage.discriminator.look
-    stage.discriminator.look = lambda images, lent: look(images.double(), lent)  # pictures come as float32
+    stage.discriminator.look = lambda images: look(images.double())  # pictures come as float32
     return stage
 
 

@@ -1,11 +1,15 @@
-"""From a configuration to the generator that a painter needs."""
+"""From a configuration to networks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.networks import AnyGenerator, Generator, ModulatedGenerator
+from limner.systems.attngan.networks import AnyGenerator, Discriminator, Generator, ModulatedGenerator
+
+AnyDiscriminator = Discriminator | MatchingDiscriminator
 
 
 def build_generator(config: AttnGanConfig) -> AnyGenerator:
@@ -16,3 +20,13 @@ def build_generator(config: AttnGanConfig) -> AnyGenerator:
         "condition_size": gan.condition_size, "width": gan.generator_width, "residual_blocks": gan.residual_blocks,
         "one_image": gan.dcgan, "whitened": gan.whitened}
     return ModulatedGenerator(**shape) if gan.modulated else Generator(**shape, official_mask=gan.official_mask)
+
+
+def build_discriminator(config: AttnGanConfig, side: int, *, lent: Sequence[int] = ()) -> AnyDiscriminator:
+    """The discriminator of one size, with torch's first weights; ``lent``: see ``MatchingDiscriminator``."""
+    gan, text_size = config.gan, config.damsm.embedding
+    if gan.discriminator == "matching":
+        return MatchingDiscriminator(text_size=text_size, condition_size=gan.condition_size,
+                                     width=gan.discriminator_width, image_size=side, lent=lent)
+    return Discriminator(side=side, text_size=text_size, width=gan.discriminator_width, unconditional=not gan.dcgan,
+                         norm=gan.discriminator)

@@ -55,10 +55,11 @@ class GanConfig:
     """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right one
     and yet contradicts what the picture's captions say, so that the discriminators must look at everything a caption
     says."""
-    discriminator_norm: Literal["batch", "spectral", "layer"] = "batch"
-    """What keeps the discriminators in bounds: ``batch`` normalisation (the authors'), ``layer`` normalisation of each
-    picture by itself, or ``spectral`` normalisation of the weights. Without ``batch``, real and painted pictures pass
-    in one go."""
+    discriminator: Literal["batch", "spectral", "matching"] = "batch"
+    """``batch``: the authors' discriminators; ``spectral``: the same with spectral normalisation of the weights instead
+    of batch normalisation; ``matching``: those of improved GAN-CLS, with layer normalisation, whitened captions, a dot
+    product of what was seen and what the caption means, and no score of pictures alone. Without ``batch``, real and
+    painted pictures pass in one go."""
     loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
     """Of the discriminators' scores: cross entropy (the authors') or hinge, which asks nothing more of pairs that are
     told apart by a margin."""
@@ -66,15 +67,11 @@ class GanConfig:
     """Weight, in each discriminator's loss, of half the squared gradient of its scores of real pictures with their own
     captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none (the authors')."""
     whitened: bool = False
-    """Condition and discriminators read captions' vectors whitened: what the text encoder learnt late lies in
-    directions of little variance."""
-    projection: bool = False
-    """To the discriminators' conditional score comes a dot product of what was seen and what the caption means."""
-    batch_variety: bool = False
-    """The discriminators are told how much the pictures of a batch differ."""
+    """The condition reads captions' vectors whitened: what the text encoder learnt late lies in directions of little
+    variance."""
     encoder_maps: bool = False
-    """The discriminators of pictures no smaller than those that DAMSM reads also see the feature maps of its image
-    encoder (``small`` only), frozen."""
+    """The discriminators (``matching`` only) of pictures no smaller than those that DAMSM reads also see the feature
+    maps of its image encoder (``small`` only), frozen."""
     variety_weight: float = 0.0
     """Weight, in the generator's loss, of the variety that noise brings: half of the captions are then painted, each
     twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
@@ -86,9 +83,11 @@ class GanConfig:
     batch_size: int = 20
     """Pictures in a batch."""
     generator_rate: float = 2e-4
-    """Learning rate of the generator's Adam (0.5, 0.999)."""
+    """Learning rate of the generator's Adam."""
     discriminator_rate: float = 2e-4
-    """Learning rate of each discriminator's Adam (0.5, 0.999)."""
+    """Learning rate of each discriminator's Adam."""
+    second_beta: float = 0.999
+    """Of every Adam; the first is 0.5."""
     decay_from: float = 1.0
     """Fraction of the schedule after which all learning rates fall linearly to zero; 1 for never."""
     scale_size: int = 0
@@ -120,12 +119,14 @@ class GanConfig:
                               f"got {self.close_wrong_share}.")
         if not 0 <= self.decay_from <= 1:
             raise LimnerError(f"decay_from must be between 0 and 1, got {self.decay_from}.")
+        if self.encoder_maps and self.discriminator != "matching":
+            raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
         if self.modulated and self.official_mask:
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
         if self.variety_weight and self.batch_size % 2:
             raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
                               f"got {self.batch_size}.")
-        for name in ("generator_rate", "discriminator_rate"):
+        for name in ("generator_rate", "discriminator_rate", "second_beta"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}

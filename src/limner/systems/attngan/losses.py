@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from limner.nn.losses import ScoreLoss, painted_cost, score_cost
-from limner.systems.attngan.networks import Discriminator
+from limner.nn.matching_discriminator import MatchingDiscriminator
+from limner.systems.attngan.build import AnyDiscriminator
 
 
 class Wrong(NamedTuple):
@@ -34,14 +35,21 @@ class DiscriminatorLoss(NamedTuple):
 
 
 Lend = Callable[[Tensor], Sequence[Tensor]]
-"""Pictures (B, 3, S, S) to another network's maps of them, see ``Discriminator``."""
+"""Pictures (B, 3, S, S) to another network's maps of them, see ``MatchingDiscriminator``."""
 
 
 def _nothing(images: Tensor) -> Sequence[Tensor]:
     return ()
 
 
-def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
+def looked(discriminator: AnyDiscriminator, images: Tensor, lend: Lend) -> Tensor:
+    """What a discriminator sees in pictures (B, 3, S, S): features (B, F, 4, 4)."""
+    if isinstance(discriminator, MatchingDiscriminator):
+        return discriminator.look(images, lend(images))
+    return discriminator.look(images)
+
+
+def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
                        told: Tensor | None = None, wrong: Wrong | None = None, loss: ScoreLoss = "cross-entropy",
                        lend: Lend = _nothing) -> DiscriminatorLoss:
     """Real pictures with their captions, painted ones, and real ones with another caption.
@@ -64,14 +72,13 @@ def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor,
     other = sentences[1:] if wrong is None else wrong.sentences
     rows = len(real)
     if discriminator.by_batch:
-        of_real, of_fake = discriminator.look(real, lend(real)), discriminator.look(fake, lend(fake))
+        of_real, of_fake = discriminator.look(real), discriminator.look(fake)
         # in the authors' order, which their running statistics show
         right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
         mismatched = discriminator.judge(of_real[:len(other)], other)
         alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
-        joined = torch.cat([real, fake])
-        seen = discriminator.look(joined, lend(joined))
+        seen = looked(discriminator, torch.cat([real, fake]), lend)
         of_real, of_fake = seen.split([rows, len(fake)])
         if wrong is None:
             right, mismatched = discriminator.judge(of_real, sentences), discriminator.judge(of_real[:-1], other)
@@ -91,14 +98,14 @@ def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor,
     return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong_part) / 3, real_sum / 2, fake_sum / 2, wrong_part)
 
 
-def adversarial_loss(discriminator: Discriminator, fake: Tensor, sentences: Tensor, *,
+def adversarial_loss(discriminator: AnyDiscriminator, fake: Tensor, sentences: Tensor, *,
                      loss: ScoreLoss = "cross-entropy", lend: Lend = _nothing) -> Tensor:
     """What the generator pays for one size, U(fake) + C(fake) against the label of real pictures, without halves.
 
     The authors' code takes probabilities, with the logarithm cut off where they round to 0 or 1; on logits it neither
     overflows nor loses its gradient there.
     """
-    features = discriminator.look(fake, lend(fake))
+    features = looked(discriminator, fake, lend)
     alone = discriminator.judge_alone(features)
     matched = painted_cost(discriminator.judge(features, sentences), loss=loss).mean()
     return matched if alone is None else painted_cost(alone, loss=loss).mean() + matched

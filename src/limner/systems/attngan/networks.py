@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -17,15 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from limner.nn.agreement import Agreement
-from limner.nn.blocks import with_batch_variety
 from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
 from limner.nn.layout import channels_last
 from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock
 from limner.nn.upsampling import doubled, doubling_for_painting
-from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
@@ -310,25 +306,21 @@ def prepare_for_painting(generator: AnyGenerator) -> AnyGenerator:
     return generator
 
 
-Norm = Literal["batch", "spectral", "layer"]
+Norm = Literal["batch", "spectral"]
 
 
 class Down(nn.Module):
-    """A convolution, batch or layer normalisation where there is any, leaky ReLU."""
+    """A convolution, spectrally normalised or followed by batch normalisation (not the first), leaky ReLU."""
 
     def __init__(self, before: int, after: int, *, kernel: int, norm: Norm, first: bool = False) -> None:
         super().__init__()
         layer = WideConv2d(before, after, kernel, stride=kernel // 2, padding=1, bias=False)
         self.convolution = spectral_norm(layer) if norm == "spectral" else layer
-        self.norm: nn.Module = nn.Identity()
-        if not first and norm != "spectral":
-            self.norm = nn.BatchNorm2d(after) if norm == "batch" else nn.GroupNorm(1, after)
+        self.norm = nn.Identity() if first or norm == "spectral" else nn.BatchNorm2d(after)
 
-    def forward(self, x: Tensor, addition: Tensor | None = None) -> Tensor:
-        """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3;
-        ``addition``, of the same shape, is added before the normalisation."""
-        x = self.convolution(x)
-        return functional.leaky_relu(self.norm(x if addition is None else x + addition), 0.2)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, H / 2, W / 2) for kernel 4, and to (B, after, H, W) for kernel 3."""
+        return functional.leaky_relu(self.norm(self.convolution(x)), 0.2)
 
 
 class Discriminator(nn.Module):
@@ -341,21 +333,13 @@ class Discriminator(nn.Module):
         side: of the pictures: a power of two from 8 up.
         text_size: length D of the captions' vectors. width: ndf, the channels of the first layer.
         unconditional: also a head that judges the picture alone; the DCGAN form has none.
-        norm: ``batch`` normalisation after every convolution but the first, as in the paper; ``layer`` normalisation
-            there, over all channels and places of a picture; or ``spectral`` normalisation of every convolution.
-        whitened: whiten the captions' vectors (ours; ``whitened.fit`` takes the statistics).
-        projection: to the conditional score comes the agreement of what was seen and what the caption means (ours).
-        batch_variety: the joint also sees how much the rows differ (ours).
-        lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
-            side of the next; 1x1 convolutions add them to the maps of the same side, all but the first layer's
-            (compare projected GANs, Sauer et al. 2021).
+        norm: ``batch`` normalisation after every convolution but the first, as in the paper, or ``spectral``
+            normalisation of every convolution.
     """
 
-    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch",
-                 whitened: bool = False, projection: bool = False, batch_variety: bool = False,
-                 lent: Sequence[int] = ()) -> None:
+    def __init__(self, *, side: int, text_size: int, width: int, unconditional: bool = True, norm: Norm = "batch"
+                 ) -> None:
         super().__init__()
-        self.batch_variety = batch_variety
         self.by_batch = norm == "batch"
         halvings = int(math.log2(side / FIRST_SIDE))
         channels = [3, *(width << i for i in range(halvings))]
@@ -364,35 +348,22 @@ class Discriminator(nn.Module):
             Down(before, after, kernel=4, norm=norm, first=i == 0)
             for i, (before, after) in enumerate(itertools.pairwise(channels))
         ))
-        taken = min(len(lent), len(self.downs) - 1)
-        self.laterals = nn.ModuleList(nn.Conv2d(count, own, 1, bias=False) for count, own in
-                                      zip(lent[len(lent) - taken :], channels[len(channels) - taken :], strict=True))
         back = [channels[-1] >> i for i in range(int(math.log2(channels[-1] // code)) + 1)]
         self.backs = nn.Sequential(*itertools.starmap(partial(Down, kernel=3, norm=norm), itertools.pairwise(back)))
-        self.whitened = Whitened(text_size) if whitened else None
-        self.agreement = Agreement(code, text_size) if projection else None
-        self.joint = Down(code + batch_variety + text_size, code, kernel=3, norm=norm)
+        self.joint = Down(code + text_size, code, kernel=3, norm=norm)
         self.conditional = _score(code, norm)
         self.unconditional = _score(code, norm) if unconditional else None
 
-    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
-        """Pictures (B, 3, side, side), and the lent maps of them, to features (B, F, 4, 4)."""
-        x, own = images, len(self.downs) - len(self.laterals)
-        additions = [lateral(maps) for lateral, maps in
-                     zip(self.laterals, lent[len(lent) - len(self.laterals) :], strict=True)]
-        for place, down in enumerate(self.downs):
-            x = down(x) if place < own else down(x, additions[place - own])
-        return self.backs(x)
+    def look(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, side, side) to features (B, F, 4, 4)."""
+        return self.backs(self.downs(images))
 
     def judge(self, features: Tensor, sentences: Tensor) -> Tensor:
         """Features (B, F, 4, 4) and captions (M, D), for the pictures in turn, again and again, to logits (M,): the
         picture is real and the caption its own."""
-        sentences = sentences if self.whitened is None else self.whitened(sentences)
         assert isinstance(self.joint.convolution, nn.Conv2d)
-        seen = with_batch_variety(features) if self.batch_variety else features
-        x = self.joint.norm(joint_convolution(self.joint.convolution, seen, sentences))
-        score = self.conditional(functional.leaky_relu(x, 0.2)).flatten()
-        return score if self.agreement is None else score + self.agreement(features, sentences)
+        x = self.joint.norm(joint_convolution(self.joint.convolution, features, sentences))
+        return self.conditional(functional.leaky_relu(x, 0.2)).flatten()
 
     def judge_alone(self, features: Tensor) -> Tensor | None:
         """Features to logits (B,): the picture is real; None without that head."""

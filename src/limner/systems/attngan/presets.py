@@ -55,27 +55,27 @@ def attngan_birds_64() -> AttnGanConfig:
                           text=DamsmText(word_size=128, min_count=2), scale_size=72, flip=True, learning_rate=1e-3),
         gan=GanConfig(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), stages=2,
                       base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True,
-                      discriminator_norm="spectral", augment="color,translation,cutout", discriminator_rate=4e-4,
+                      discriminator="spectral", augment="color,translation,cutout", discriminator_rate=4e-4,
                       wrong_captions=1),
     )
 
 
 def attngan_shapes() -> AttnGanConfig:
-    """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer, layer-normalised
-    discriminators with hinge loss that are told close wrong captions, read captions whitened and see through DAMSM's
-    image encoder; a gradient penalty; a tenth of the authors' weight of DAMSM's losses; variety from noise; no
-    mirroring, cropping or augmentation."""
+    """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer; GAN-CLS's
+    discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and gradient penalty and close
+    wrong captions; a tenth of the authors' weight of DAMSM's losses; variety from noise; no mirroring, cropping or
+    augmentation."""
     birds = attngan_birds_64()
     return AttnGanConfig(
         damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
                       flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
                       mask_classes=False),
         gan=replace(birds.gan, schedule=Schedule(images=230_000, tick=10_000, average_half_life=10_000), scale_size=0,
-                    flip=False, augment="", length=30, discriminator_width=32, discriminator_norm="layer",
+                    flip=False, augment="", length=30, discriminator_width=32, discriminator="matching",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
                     discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
-                    matching_weight=0.5, kl_weight=0.05, whitened=True, projection=True, batch_variety=True,
-                    encoder_maps=True, gradient_penalty=0.01),
+                    matching_weight=0.5, kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.01,
+                    second_beta=0.99),
     )
 
 
@@ -84,7 +84,7 @@ def attngan_faces() -> AttnGanConfig:
     shapes = attngan_shapes()
     return AttnGanConfig(
         damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
-        gan=replace(shapes.gan, length=40),
+        gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=120_000), length=40),
     )
 
 

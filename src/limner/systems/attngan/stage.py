@@ -23,14 +23,14 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import penalty_now, steepness, variety
+from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
-from limner.systems.attngan.build import build_generator
+from limner.systems.attngan.build import AnyDiscriminator, build_discriminator, build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss
+from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss, looked
 from limner.systems.attngan.networks import (
     AnyGenerator,
-    Discriminator,
     ModulatedGenerator,
     Painted,
     initialise_attngan,
@@ -86,30 +86,28 @@ class AttnGanStage:
         self._kinds = chosen if held_out.labels is None else held_out.labels[chosen]
         if len(np.unique(self._kinds)) < 2:
             self._kinds = chosen
-        self.table = Captions(corpus, self.scorer.captions) if self.gan.wrong_captions or self.gan.whitened else None
+        embeds = self.gan.wrong_captions or self.gan.whitened or self.gan.discriminator == "matching"
+        self.table = Captions(corpus, self.scorer.captions) if embeds else None
         self.lender: SmallRegions | None = None
         if self.gan.encoder_maps:
             assert isinstance(self.scorer.image_encoder, SmallRegions)
             self.lender = self.scorer.image_encoder
         self.generator = build_generator(config)
         self.discriminators = {
-            f"discriminator{side}": Discriminator(
-                side=side, text_size=config.damsm.embedding, width=self.gan.discriminator_width,
-                unconditional=not self.gan.dcgan, norm=self.gan.discriminator_norm, whitened=self.gan.whitened,
-                projection=self.gan.projection, batch_variety=self.gan.batch_variety,
-                lent=self._lent_channels(side))
+            f"discriminator{side}": build_discriminator(config, side, lent=self._lent_channels(side))
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         for name, network in self.modules.items():
-            if not isinstance(network, ModulatedGenerator):
+            if not isinstance(network, (ModulatedGenerator, MatchingDiscriminator)):
                 initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
             channels_last(network)
             if self.table is not None:
                 fit_whitening(network, self.table.embeddings)
             rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
-            self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, 0.999), fused=True)
+            self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, self.gan.second_beta),
+                                                     fused=True)
 
     def _lent_channels(self, side: int) -> Sequence[int]:
         return () if self.lender is None or side < self.lender.image_size else self.lender.map_channels
@@ -199,9 +197,9 @@ class AttnGanStage:
             context.update(self.optimisers[name], losses[name])
         return losses | ({"penalty": torch.stack(penalties).detach().mean()} if penalties else {})
 
-    def _score(self, discriminator: Discriminator, sentences: Tensor, images: Tensor) -> Tensor:
+    def _score(self, discriminator: AnyDiscriminator, sentences: Tensor, images: Tensor) -> Tensor:
         """All that a discriminator says of pictures, (B,)."""
-        features = discriminator.look(images, self._lend(images))
+        features = looked(discriminator, images, self._lend)
         matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
         return matched if alone is None else matched + alone
 

@@ -13,11 +13,11 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.layout import channels_last
 from limner.nn.losses import painted_cost, penalty_now, score_cost, steepness, variety
+from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.whitening import fit_whitening
 from limner.systems.captions import matched_captions
 from limner.systems.gan_cls.build import build_generator
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan
-from limner.systems.gan_cls.improved import MatchingDiscriminator
 from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
 

@@ -65,12 +65,12 @@ def gan_cls_small() -> GanClsConfig:
 
 
 def shapes_gan_cls() -> GanClsConfig:
-    """A bundled painter: improved GAN-CLS on the data set shapes, for a GPU (minutes) or two hours of a
-    processor core. The bundle then got 130,000 images more (--images 560000 --resume)."""
+    """A bundled painter: improved GAN-CLS on the data set shapes, for a GPU (minutes) or two and a half hours of a
+    processor core."""
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
                                 image=ImageEncoderConfig(width=32)),
-        gan=ImprovedGan(schedule=Schedule(images=430_000, tick=20_000, average_half_life=10_000), generator_width=22,
+        gan=ImprovedGan(schedule=Schedule(images=600_000, tick=20_000, average_half_life=10_000), generator_width=22,
                         discriminator_width=48, variety_weight=5.0, variety_goal=0.25, close_wrong_share=0.75,
                         gradient_penalty=0.01),
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.nn.conditioning import truncated_normal
+from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.randomness import torch_generator
 from limner.systems.captions import Captions, held_out_pictures, matched_captions
 from limner.systems.stackgan.config import EmbeddingFile, Networks, StackGanConfig
@@ -53,17 +54,20 @@ def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
         keeps_sketch=sizes.keeps_sketch)
 
 
-def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Sequence[int] = ()) -> Discriminator:
-    """The discriminator of a stage with torch's first weights."""
+def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Sequence[int] = ()
+                        ) -> Discriminator | MatchingDiscriminator:
+    """The discriminator of a stage with torch's first weights; ``lent``: see ``MatchingDiscriminator``."""
     sizes = config.networks
+    image_size = sizes.sketch_size if stage == "sketch" else sizes.image_size
+    width = sizes.discriminator_width if stage == "sketch" else sizes.refinement_widths[1]
+    if sizes.discriminator == "matching":
+        return MatchingDiscriminator(text_size=config.text_size, condition_size=sizes.condition_size, width=width,
+                                     image_size=image_size, lent=lent)
     return Discriminator(
-        image_size=sizes.sketch_size if stage == "sketch" else sizes.image_size,
-        width=sizes.discriminator_width if stage == "sketch" else sizes.refinement_widths[1],
-        condition_size=sizes.condition_size,
+        image_size=image_size, width=width, condition_size=sizes.condition_size,
         text_size=config.text_size if sizes.discriminator_reads == "caption" else None,
         joint_kernel=sizes.joint_kernel, residual=sizes.discriminator_residual,
-        unconditional=sizes.unconditional and stage == "refinement", normalisation=sizes.normalisation,
-        projection=sizes.projection, whitened=sizes.whitened, batch_variety=sizes.batch_variety, lent=lent)
+        unconditional=sizes.unconditional and stage == "refinement")
 
 
 @torch.no_grad()

@@ -72,19 +72,21 @@ class Networks:
     """Side of the convolution that joins picture and text in the discriminators (PyTorch 3, TensorFlow 1)."""
     unconditional: bool = True
     """The refinement's discriminator also scores pictures without their captions (PyTorch)."""
-    normalisation: Literal["batch", "layer"] = "batch"
-    """Of the discriminators: batch normalisation (both releases), or layer normalisation (ours), which knows no batch:
-    real and painted pictures then go through in one pass."""
-    projection: bool = False
-    """To the discriminators' matching score comes a dot product of what was seen and what the caption means (ours)."""
-    batch_variety: bool = False
-    """The discriminators are told how much the pictures of a batch differ (ours)."""
+    discriminator: Literal["release", "matching"] = "release"
+    """Of both stages: the releases', which the four fields above and ``condition_size`` shape, or that of improved
+    GAN-CLS (ours): layer normalisation, so that real and painted pictures go through in one pass, whitened captions, a
+    dot product of what was seen and what the caption means."""
     whitened: bool = False
-    """Both networks read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
+    """The generators read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
     variance (ours)."""
     encoder_maps: bool = False
-    """The discriminators also see the feature maps of the image encoder that the text encoder was trained with, frozen
-    (small-cnn only; ours)."""
+    """The discriminators (``matching`` only) also see the feature maps of the image encoder that the text encoder was
+    trained with, frozen (small-cnn only; ours)."""
+
+    @property
+    def reads_captions(self) -> bool:
+        """Whether the discriminators read captions' embeddings, not what the generator makes of them."""
+        return self.discriminator == "matching" or self.discriminator_reads == "caption"
 
     @property
     def refinement_widths(self) -> tuple[int, int]:
@@ -112,9 +114,8 @@ class Networks:
         if self.modulated and (self.sketch_residual or self.generator_width < 2):
             raise LimnerError("a modulated sketch has residual blocks of its own and half as many channels as "
                               "generator_width: it needs sketch_residual=false and generator_width 2 at least.")
-        if self.normalisation == "layer" and self.discriminator_residual:
-            raise LimnerError("the bottleneck of discriminator_residual has batch normalisation: it does not go with "
-                              "normalisation 'layer'.")
+        if self.encoder_maps and self.discriminator != "matching":
+            raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,9 @@ class GanTraining:
     batch_size: int = 64
     """Pictures in a batch."""
     learning_rate: float = 2e-4
-    """Of both networks' Adam (beta 0.5, 0.999)."""
+    """Of both networks' Adam."""
+    second_beta: float = 0.999
+    """Of both networks' Adam; the first is 0.5."""
     halve_every: int = 600
     """Epochs after which both learning rates are halved, again and again; an epoch shows as many images as there
     are."""
@@ -180,8 +183,9 @@ class GanTraining:
         if self.batch_size < 2:
             raise LimnerError(f"batch normalisation and wrong pairs need other rows: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
-        if not 0 < self.learning_rate < 1:
-            raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
+        for name in ("learning_rate", "second_beta"):
+            if not 0 < getattr(self, name) < 1:
+                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         for name in ("gradient_penalty", "kl_weight", "variety_weight", "variety_goal", "consistency_weight"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
@@ -223,8 +227,6 @@ class StackGanConfig:
         if self.sketch.frozen_statistics or self.sketch.consistency_weight:
             raise LimnerError("frozen_statistics and consistency_weight speak of the sketch while the refinement is "
                               "trained: set them in refinement.")
-        if self.networks.whitened and self.networks.discriminator_reads != "caption":
-            raise LimnerError("whitened is about captions: it goes with discriminator_reads 'caption'.")
         if self.networks.encoder_maps and not (
                 isinstance(self.text, MatchingConfig) and self.text.image.architecture == "small-cnn"
                 and self.networks.sketch_size % self.text.image_size == 0):

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.nn.agreement import Agreement
-from limner.nn.blocks import Bottleneck, with_batch_variety
+from limner.nn.blocks import Bottleneck
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
 from limner.nn.folding import fold_batch_norms
 from limner.nn.layout import channels_last
 from limner.nn.modulation import ModulatedDecoder
 from limner.nn.upsampling import doubled, doubling_for_painting
-from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d, joint_convolution
 from limner.nn.winograd import use_winograd
 
-Normalisation = Literal["batch", "layer"]
 _SATURATED = 0.99  # values of a sketch beyond are taken for it before the enlarged sketch is added to
 _leaky_relu = partial(functional.leaky_relu, negative_slope=0.2)
 
@@ -251,84 +247,60 @@ class Discriminator(nn.Module):
         residual: a bottleneck at 4x4, no bias in the score, and, where no channels are reduced, no activation after
             the last but one strided convolution (TensorFlow).
         unconditional: a second score that sees the picture alone (PyTorch, Stage II).
-        normalisation: of every layer but the first and the scores: ``batch`` (both releases), or ``layer``: over all
-            channels and places, each picture by itself.
-        projection: to the matching score comes the agreement of what was seen and what the caption means (ours).
-        whitened: whiten the embeddings that the network reads (ours).
-        batch_variety: the joint also sees how much the rows differ (ours): all that a row then knows of its batch.
-        lent: channels of another network's feature maps of the same pictures, the last of side 4 and each twice the
-            side of the next; a 1x1 convolution adds them to those of the same side (compare projected GANs, Sauer et
-            al. 2021).
 
     The official networks of PyTorch end in a sigmoid; here it belongs to the losses.
     """
 
+    by_batch = True
+    """Whether a picture is normalised with the others of its batch."""
+
     def __init__(self, *, image_size: int, width: int = 64, condition_size: int = 128, text_size: int | None = None,
-                 joint_kernel: int = 3, residual: bool = False, unconditional: bool = False,
-                 normalisation: Normalisation = "batch", projection: bool = False, whitened: bool = False,
-                 batch_variety: bool = False, lent: Sequence[int] = ()) -> None:
+                 joint_kernel: int = 3, residual: bool = False, unconditional: bool = False) -> None:
         super().__init__()
-        self.batch_variety = batch_variety
-        self.normalisation: Normalisation = normalisation
         halvings = _doublings(4, image_size)
         channels = [width << doubling for doubling in range(halvings)]
         reduced = [count for count in reversed(channels[:-1]) if count >= 8 * width]
         features = (reduced or channels)[-1]
         self.first = nn.Conv2d(3, width, 4, stride=2, padding=1, bias=False)
         self.downs = nn.ModuleList(
-            self._block(WideConv2d(before, after, 4, stride=2, padding=1, bias=False))
+            _block(WideConv2d(before, after, 4, stride=2, padding=1, bias=False))
             for before, after in itertools.pairwise(channels))
         self.reductions = nn.ModuleList(
-            self._block(WideConv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
+            _block(WideConv2d(before, after, joint_kernel, padding=joint_kernel // 2, bias=False))
             for before, after in itertools.pairwise([channels[-1], *reduced]))
-        self.laterals = nn.ModuleList(nn.Conv2d(count, own, 1, bias=False) for count, own in
-                                      zip(lent, channels[len(channels) - len(lent):], strict=True))
         self.block = Bottleneck(features, features // 4, activation=_leaky_relu, bias=False) if residual else None
-        self.whitened = Whitened(text_size) if whitened and text_size is not None else None
         self.text = None if text_size is None else nn.Linear(text_size, condition_size)
-        self.joint = self._block(WideConv2d(features + batch_variety + condition_size, features, joint_kernel,
-                                            padding=joint_kernel // 2, bias=False))
+        self.joint = _block(WideConv2d(features + condition_size, features, joint_kernel, padding=joint_kernel // 2,
+                                       bias=False))
         self.score = nn.Conv2d(features, 1, 4, stride=4, bias=not residual)
         self.score_alone = nn.Conv2d(features, 1, 4, stride=4) if unconditional else None
-        self.agreement = Agreement(features, text_size or condition_size) if projection else None
         linear = set()  # positions in the chain of blocks that no activation follows
         if residual:
             linear = {len(self.downs) + len(self.reductions) - 1} | (set() if reduced else {len(self.downs) - 2})
         self._linear = linear
 
-    def _block(self, convolution: nn.Conv2d) -> nn.Sequential:
-        channels = convolution.out_channels
-        return nn.Sequential(convolution, nn.BatchNorm2d(channels) if self.normalisation == "batch"
-                             else nn.GroupNorm(1, channels))
-
-    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
-        """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to feature maps (B, F, 4, 4)."""
+    def look(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S) in -1..1 to feature maps (B, F, 4, 4)."""
         x = _leaky_relu(self.first(images))
-        additions = [lateral(maps) for lateral, maps in zip(self.laterals, lent, strict=True)]
-        own = len(self.downs) - len(additions)
         for place, block in enumerate(itertools.chain(self.downs, self.reductions)):
-            assert isinstance(block, nn.Sequential)
-            x = block[0](x)
-            if own <= place < len(self.downs):
-                x = x + additions[place - own]
-            x = block[1](x) if place in self._linear else _leaky_relu(block[1](x))
+            x = block(x) if place in self._linear else _leaky_relu(block(x))
         return x if self.block is None else _leaky_relu(self.block(x))
 
     def judge(self, features: Tensor, condition: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and conditions (M, C), or embeddings (M, T), for the pictures in turn, again and
         again, to logits (M,): real and matching?"""
-        condition = condition if self.whitened is None else self.whitened(condition)
         told = condition if self.text is None else _leaky_relu(self.text(condition))
         convolution, norm = self.joint
         assert isinstance(convolution, nn.Conv2d)
-        seen = with_batch_variety(features) if self.batch_variety else features
-        x = norm(joint_convolution(convolution, seen, told))
-        score = self.score(_leaky_relu(x)).flatten()
-        return score if self.agreement is None else score + self.agreement(features, condition)
+        return self.score(_leaky_relu(norm(joint_convolution(convolution, features, told)))).flatten()
 
     def judge_alone(self, features: Tensor) -> Tensor | None:
         """Feature maps (B, F, 4, 4) to logits (B,): real? None where there is no such score."""
         return None if self.score_alone is None else self.score_alone(features).flatten()
+
+
+def _block(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels))
 
 
 def _tiled(vector: Tensor, like: Tensor) -> Tensor:

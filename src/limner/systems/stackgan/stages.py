@@ -15,6 +15,7 @@ from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import penalty_now, steepness, variety
+from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
     StageName,
@@ -70,7 +71,7 @@ class StackGanStage:
         self.averaged: tuple[str, ...] = (stage,)
         self.modules: dict[str, nn.Module] = {stage: self.generator, "discriminator": self.discriminator}
         for name, network in self.modules.items():
-            if not isinstance(network, ModulatedSketchGenerator):
+            if not isinstance(network, (ModulatedSketchGenerator, MatchingDiscriminator)):
                 initialise(network, seed, f"stackgan/{stage}/{name}")
             channels_last(network)
             fit_whitening(network, self.captions.embeddings)
@@ -79,7 +80,8 @@ class StackGanStage:
             channels_last(self.sketch).requires_grad_(False)
             self.modules["sketch"] = self.sketch
         self.optimisers = {
-            name: torch.optim.Adam(self.modules[name].parameters(), self.gan.learning_rate, (0.5, 0.999), fused=True)
+            name: torch.optim.Adam(self.modules[name].parameters(), self.gan.learning_rate, (0.5, self.gan.second_beta),
+                                   fused=True)
             for name in (stage, "discriminator")
         }
 
@@ -194,7 +196,7 @@ class StackGanStage:
     def _told(self, text: Tensor, context: WorkContext) -> Tensor:
         """What the discriminator is told of captions: their embeddings, or the means of the generator's conditions. No
         gradient flows back through it."""
-        if self.config.networks.discriminator_reads == "caption":
+        if self.config.networks.reads_captions:
             return text
         with context.autocast():
             return self.generator.augmentation(text, None).mean  # type: ignore[union-attr,operator]
@@ -214,13 +216,16 @@ class StackGanStage:
         if self.gan.augment:
             images = {kind: augment(each, context.uniform(kind, len(each), 7), self.gan.augment)
                       for kind, each in images.items()}
-        if self.config.networks.normalisation == "batch":
+        if self.discriminator.by_batch:
             return {kind: self._looked(each) for kind, each in images.items()}
         seen = self._looked(torch.cat(list(images.values())))
         return dict(zip(images, seen.split([len(each) for each in images.values()]), strict=True))
 
     def _looked(self, images: Tensor) -> Tensor:
-        return self.discriminator.look(images, self.captions.lent(images) if self.config.networks.encoder_maps else ())
+        if isinstance(self.discriminator, MatchingDiscriminator):
+            lent = self.captions.lent(images) if self.config.networks.encoder_maps else ()
+            return self.discriminator.look(images, lent)
+        return self.discriminator.look(images)
 
     def _judged(self, features: Tensor, told: Tensor) -> Logits:
         return Logits(self.discriminator.judge(features, told), self.discriminator.judge_alone(features))
@@ -254,7 +259,7 @@ class StackGanStage:
         """``agreement``, where a matching model was trained that can judge it; ``memorised`` (see ``Captions``), where
         a discriminator without batch statistics can be asked."""
         figures, paint = {}, self._painter(modules)
-        if self.config.networks.normalisation == "layer":
+        if not self.discriminator.by_batch:
             with context.autocast():
                 memorised = self.captions.memorised(
                     lambda images, text: self.discriminator.judge(self._looked(images), self._told(text, context)),
