@@ -255,9 +255,12 @@ def test_variety_paints_every_caption_twice() -> None:
     stage = _stage("sketch", stackgan_debug())
     assert stage.gan.variety_weight
     seen: list[torch.Tensor] = []
-    stage.sketch.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    stage.sketch.register_forward_hook(lambda _, inputs, output: seen.extend(inputs))
     losses = _step(stage, Told())
-    assert torch.equal(seen[0][:4], seen[0][4:])
+    text, noise, condition_noise = seen
+    assert torch.equal(text[:4], text[4:])
+    assert torch.equal(condition_noise[:4], condition_noise[4:])
+    assert not torch.equal(noise[:4], noise[4:])
     assert 0 < losses["variety"] <= stage.gan.variety_goal
     plain = _stage("sketch", debug_form(stackgan_coco()))
     assert "variety" not in _step(plain, Told())

@@ -163,7 +163,9 @@ class AttnGanStage:
             return _Told(text, labels, noise, condition_noise)
         # of the batch as it was drawn, so that the choice does not depend on the captions' lengths
         twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
-        return _Told(text.rows(twice), None if labels is None else labels[twice], noise, condition_noise)
+        # both have one condition: the noise beside it is to bring the variety
+        return _Told(text.rows(twice), None if labels is None else labels[twice], noise,
+                     condition_noise.chunk(2)[0].repeat(2, 1))
 
     def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext
                ) -> tuple[Tensor | None, Tensor | None]:
@@ -220,8 +222,7 @@ class AttnGanStage:
             parts["matching"] = self._matching(painted.images[-1], told, context)
             loss = loss + self.gan.matching_weight * parts["matching"]
         if self.gan.variety_weight:
-            noises = torch.cat([told.noise, told.condition_noise], dim=1)
-            parts["variety"] = variety(painted.images[-1], noises, goal=self.gan.variety_goal)
+            parts["variety"] = variety(painted.images[-1], told.noise, goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
         context.update(self.optimisers["generator"], loss)
         for discriminator in self.discriminators.values():

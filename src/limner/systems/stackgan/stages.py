@@ -35,13 +35,13 @@ from limner.training.stage import Components, Samples, StepContext, WorkContext,
 
 
 class Painted(NamedTuple):
-    """Pictures of a step, the condition that they were painted from, and all the noise that made them differ."""
+    """Pictures of a step, the condition that they were painted from, and the noise beside it."""
 
     images: Tensor
     """(B, 3, S, S) in -1..1."""
     condition: Condition
     noise: Tensor
-    """(B, N)."""
+    """(B, Z)."""
     sketches: Tensor | None
     """(B, 3, s, s) in -1..1: what a refinement refined."""
 
@@ -131,13 +131,14 @@ class StackGanStage:
         return losses | self._train_generator(painted, told_asked, context)
 
     def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
-        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from."""
+        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where every
+        caption is painted twice, both have one condition: the noise beside it is to bring the variety."""
         networks = self.config.networks
         noise = [context.normal(f"{purpose}noise", len(text), networks.noise_size)]
         noise += [context.normal(f"{purpose}{name}", len(text), networks.condition_size)
                   for name in (("sketch",) if self.refinement is None else ("sketch", "refinement"))]
-        conditions = [condition_noise(networks, each) for each in noise[1:]]
-        joined = torch.cat(noise if networks.augmentation else noise[:1], dim=1)
+        conditions = [condition_noise(networks, _twice(each) if self.gan.variety_weight else each)
+                      for each in noise[1:]]
         sketches = None
         with context.autocast(), torch.set_grad_enabled(keep):
             if self.refinement is None:
@@ -146,7 +147,7 @@ class StackGanStage:
                 with torch.no_grad():
                     sketches, _ = self.sketch(text, noise[0], conditions[0])
                 images, condition = self.refinement(sketches, text, conditions[1])
-        return Painted(images, condition, joined, sketches)
+        return Painted(images, condition, noise[0], sketches)
 
     def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
                              others: tuple[Tensor, Tensor] | None, penalty: float, context: WorkContext
