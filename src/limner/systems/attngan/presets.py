@@ -80,10 +80,11 @@ def attngan_shapes() -> AttnGanConfig:
 
 
 def attngan_faces() -> AttnGanConfig:
-    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, with words that occur at least twice."""
+    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, with words that occur at least twice, and shorter."""
     shapes = attngan_shapes()
     return AttnGanConfig(
-        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
+        damsm=replace(shapes.damsm, schedule=replace(shapes.damsm.schedule, images=60_000),
+                      text=replace(shapes.damsm.text, min_count=2, length=40)),
         gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=120_000), length=40),
     )
 
