@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from limner.data.shapes import make_shapes
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALLEST = {
     "training_step": ["--rounds", "1", "--width", "4", "--batch", "8", "--preset", "gan-cls-debug"],
@@ -22,6 +24,8 @@ SMALLEST = {
     "aligndraw_attention": ["--captions", "4"],
     "recorded_steps": ["--rounds", "1", "--preset", "gan-cls-debug"],
     "wrong_captions": ["--pictures", "400", "--rows", "40"],
+    "side_by_side": ["{data}", "--out", "{out}", "--presets", "shapes-gan-cls", "--images", "64", "--samples", "8",
+                     "--oracle", "steps=2", "--debug"],
 }
 
 
@@ -32,8 +36,11 @@ def test_the_smallest_forms_cover_every_benchmark():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
-def test_smallest_form(name):
-    child = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", *SMALLEST[name]], capture_output=True, text=True,
+def test_smallest_form(name, tmp_path):
+    options = [option.format(data=tmp_path / "data", out=tmp_path / "runs") for option in SMALLEST[name]]
+    if name == "side_by_side":
+        make_shapes(tmp_path / "data", count=120, size=64)
+    child = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", *options], capture_output=True, text=True,
                            env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert child.returncode == 0, child.stderr
     result = json.loads(child.stdout)

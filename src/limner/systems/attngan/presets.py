@@ -79,6 +79,15 @@ def attngan_shapes() -> AttnGanConfig:
     )
 
 
+def attngan_shapes_paper() -> AttnGanConfig:
+    """The authors' networks, losses and rates at 32 and 64 px on the data set shapes, with the same DAMSM and half of
+    the discriminators' width, for comparison."""
+    shapes = attngan_shapes()
+    return AttnGanConfig(damsm=shapes.damsm, gan=GanConfig(
+        schedule=replace(shapes.gan.schedule, average_warmup=1e9), stages=2, base_size=32, discriminator_width=32,
+        length=30, batch_size=32, official_mask=True, average_buffers=False))
+
+
 def attngan_faces() -> AttnGanConfig:
     """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, with words that occur at least twice, and shorter."""
     shapes = attngan_shapes()
@@ -128,6 +137,7 @@ PRESETS: dict[str, Callable[[], AttnGanConfig]] = {
     "attngan-birds": attngan_birds,
     "attngan-coco": attngan_coco,
     "attngan-shapes": attngan_shapes,
+    "attngan-shapes-paper": attngan_shapes_paper,
     "attngan-faces": attngan_faces,
     "attngan-debug": attngan_debug,
     "attngan-paper-debug": attngan_paper_debug,
