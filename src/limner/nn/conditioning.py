@@ -46,6 +46,15 @@ class ConditioningAugmentation(nn.Module):
         self.activation: Activation = activation
         self.deviation: Deviation = deviation
 
+    @torch.no_grad()
+    def begin_with(self, deviation: float) -> None:
+        """Sets biases so that, where weights are small, the Gaussian has this deviation before training, above 0 and at
+        most 1; with ``relu`` it cannot be below 1."""
+        second = 2 * math.log(deviation) if self.deviation == "log-variance" else math.log(deviation)
+        sizes = self.linear.out_features // 4 if self.activation == "glu" else self.linear.out_features // 2
+        # a leaky ReLU of slope 0.2 divides by five; a gated value by two, with its gate half open
+        self.linear.bias[sizes:2 * sizes] = second * {"relu": 1, "leaky-relu": 5, "glu": 2}[self.activation]
+
     def forward(self, text: Tensor, noise: Tensor | None) -> Condition:
         """Embeddings (B, T) and noise (B, C) to a condition; without noise the code is the mean."""
         x = self.linear(text if self.whitened is None else self.whitened(text))

@@ -244,6 +244,7 @@ def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:
     ({"close_wrong_share": 1.5}, "close_wrong_share"),
     ({"variety_weight": 1.0, "batch_size": 7}, "even"),
     ({"variety_weight": -1.0}, "variety_weight"),
+    ({"first_deviation": 0.0}, "first_deviation must be above 0"),
     ({"base_size": 48}, "power of two"),
 ])
 def test_a_bad_configuration_is_refused(changes: dict[str, Any], words: str) -> None:

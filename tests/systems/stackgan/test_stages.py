@@ -297,6 +297,8 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("networks", {"refinement_discriminator_width": -1}, "refinement_discriminator_width must be at least 0"),
     ("networks", {"discriminator": "release"}, "lent to the discriminator 'matching' only"),
     ("text", {"image_size": 64}, "set networks.encoder_maps=false"),
+    ("networks", {"first_deviation": 1.5}, "first_deviation must be above 0"),
+    ("networks", {"condition_activation": "relu"}, "1 with condition_activation 'relu'"),
     ("networks", {"residual_blocks": -1}, "residual_blocks must be at least 0"),
     ("networks", {"sketch_residual": True}, "needs sketch_residual=false"),
     ("sketch", {"batch_size": 1}, "batch_size must be at least 2"),

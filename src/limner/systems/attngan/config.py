@@ -24,6 +24,9 @@ class GanConfig:
     """Length of the noise vector."""
     condition_size: int = 100
     """Length of the condition that the caption's vector becomes."""
+    first_deviation: float = 1.0
+    """Deviation of the condition before training, above 0 and at most 1 (the authors'). It is learnt, and changes
+    little."""
     generator_width: int = 32
     """ngf: channels of the generator's maps at every painted size."""
     discriminator_width: int = 64
@@ -119,6 +122,8 @@ class GanConfig:
                               f"got {self.close_wrong_share}.")
         if not 0 <= self.decay_from <= 1:
             raise LimnerError(f"decay_from must be between 0 and 1, got {self.decay_from}.")
+        if not 0 < self.first_deviation <= 1:
+            raise LimnerError(f"first_deviation must be above 0 and at most 1, got {self.first_deviation}.")
         if self.encoder_maps and self.discriminator != "matching":
             raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
         if self.modulated and self.official_mask:

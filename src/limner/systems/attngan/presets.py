@@ -75,7 +75,7 @@ def attngan_shapes() -> AttnGanConfig:
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
                     discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
                     matching_weight=0.5, kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.01,
-                    second_beta=0.99),
+                    second_beta=0.99, first_deviation=0.25),
     )
 
 

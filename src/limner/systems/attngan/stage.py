@@ -102,6 +102,8 @@ class AttnGanStage:
         for name, network in self.modules.items():
             if not isinstance(network, (ModulatedGenerator, MatchingDiscriminator)):
                 initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
+            if isinstance(network, AnyGenerator) and self.gan.first_deviation != 1:
+                network.conditioning.begin_with(self.gan.first_deviation)
             channels_last(network)
             if self.table is not None:
                 fit_whitening(network, self.table.embeddings)

@@ -52,6 +52,9 @@ class Networks:
     ``leaky-relu`` (TensorFlow)."""
     condition_deviation: Literal["log-variance", "log-deviation"] = "log-variance"
     """What its second half is (PyTorch, TensorFlow)."""
+    first_deviation: float = 1.0
+    """Deviation of the condition before training, above 0 and at most 1 (both releases). It is learnt, and changes
+    little."""
     condition_noise: Literal["normal", "truncated"] = "normal"
     """Noise of the condition: normal (PyTorch) or cut off at 2 deviations (TensorFlow)."""
     noise_first: bool = True
@@ -114,6 +117,9 @@ class Networks:
         if self.modulated and (self.sketch_residual or self.generator_width < 2):
             raise LimnerError("a modulated sketch has residual blocks of its own and half as many channels as "
                               "generator_width: it needs sketch_residual=false and generator_width 2 at least.")
+        if not 0 < self.first_deviation <= 1 or (self.condition_activation == "relu" and self.first_deviation != 1):
+            raise LimnerError("first_deviation must be above 0 and at most 1, and 1 with condition_activation 'relu', "
+                              f"got {self.first_deviation}.")
         if self.encoder_maps and self.discriminator != "matching":
             raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
 

@@ -73,6 +73,8 @@ class StackGanStage:
         for name, network in self.modules.items():
             if not isinstance(network, (ModulatedSketchGenerator, MatchingDiscriminator)):
                 initialise(network, seed, f"stackgan/{stage}/{name}")
+            if name == stage and config.networks.first_deviation != 1:
+                self.generator.augmentation.begin_with(config.networks.first_deviation)  # type: ignore[union-attr]
             channels_last(network)
             fit_whitening(network, self.captions.embeddings)
         if self.refinement is not None:
