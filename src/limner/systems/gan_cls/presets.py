@@ -65,8 +65,8 @@ def gan_cls_small() -> GanClsConfig:
 
 
 def shapes_gan_cls() -> GanClsConfig:
-    """A bundled painter: improved GAN-CLS on the data set shapes, for a GPU (minutes) or two and a half hours of a
-    processor core."""
+    """A bundled painter: improved GAN-CLS on the data set shapes, for a GPU (minutes) or two hours of a processor
+    core."""
     return GanClsConfig(
         matching=MatchingConfig(text=_small_text(), schedule=Schedule(images=200_000, tick=10_000), batch_size=64,
                                 image=ImageEncoderConfig(width=32)),
