@@ -62,7 +62,7 @@ def aligndraw_faces() -> AlignDrawConfig:
     quick = aligndraw_digits_quick()
     return replace(
         quick,
-        drawing=replace(quick.drawing, schedule=Schedule(images=200_000, tick=10_000, average_half_life=5_000),
+        drawing=replace(quick.drawing, schedule=Schedule(images=150_000, tick=10_000, average_half_life=5_000),
                         image_size=64, channels=3, steps=12, write_size=16, write_side=0.5, first_canvas=0.0),
         captions=CaptionConfig(length=40, alignment=128),
     )
