@@ -28,9 +28,11 @@ METRICS = ["faithfulness", "diversity", "fd-oracle", "timing"]
 
 
 def limner(*words: str | Path, threads: int) -> str:
-    """What a ``limner`` command prints; its messages pass through."""
+    """What a ``limner`` command prints; its messages pass through. Ends with it where it fails, for it says why."""
     child = subprocess.run([sys.executable, "-m", "limner", *map(str, words)], stdout=subprocess.PIPE, text=True,
-                           check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+                           check=False, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    if child.returncode:
+        sys.exit(child.returncode)
     return child.stdout
 
 

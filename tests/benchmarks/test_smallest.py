@@ -29,6 +29,15 @@ SMALLEST = {
 }
 
 
+@pytest.mark.slow
+def test_side_by_side_ends_with_the_one_sentence_of_a_command_that_fails(tmp_path):
+    child = subprocess.run([sys.executable, BENCHMARKS / "side_by_side.py", tmp_path / "nothing", "--out", tmp_path],
+                           capture_output=True, text=True, check=False)
+    assert child.returncode == 2
+    assert child.stderr.count("\n") == 1
+    assert "nothing" in child.stderr
+
+
 def test_the_smallest_forms_cover_every_benchmark():
     shared = {"turns", "straight", "steps", "run_all"}
     assert {path.stem for path in BENCHMARKS.glob("*.py")} == SMALLEST.keys() | shared

@@ -8,7 +8,7 @@ import torch
 
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
-from limner.matching.damsm.image_encoder import build_region_encoder
+from limner.matching.damsm.image_encoder import SmallRegions, build_region_encoder
 from limner.matching.damsm.retrieval import r_precision
 from limner.matching.damsm.text_encoder import WordEncoder
 from limner.matching.damsm.vocabulary import Vocabulary, shorten
@@ -92,3 +92,11 @@ def test_the_small_image_encoder_takes_any_size(size: int) -> None:
     assert regions.shape[:2] == (2, 6)
     assert 8 <= regions.shape[2] <= 15
     assert vectors.shape == (2, 6)
+
+
+def test_regions_and_vector_are_read_from_the_maps_that_are_lent() -> None:
+    encoder, images = SmallRegions(8, image_size=64, width=2), torch.randn(2, 3, 64, 64)
+    maps = encoder.maps(images)
+    regions, vectors = encoder(images)
+    torch.testing.assert_close(regions, encoder.to_regions(maps[1]))
+    torch.testing.assert_close(vectors, encoder.to_vector(maps[2].flatten(1)))
