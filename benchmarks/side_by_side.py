@@ -1,13 +1,14 @@
 """Presets trained on the same data with the same number of images, then judged alike. Prints JSON.
 
-    python benchmarks/side_by_side.py DATA --out RUNS [--presets NAME ...] [--images 30000] [--samples 500]
-        [--judge RUN] [--oracle FIELD=VALUE ...] [--threads N] [--json FILE]
+    python benchmarks/side_by_side.py DATA --out RUNS [--presets NAME ...] [--images 30000] [--matching-images 40000]
+        [--samples 500] [--judge RUN] [--oracle FIELD=VALUE ...] [--threads N] [--json FILE]
 
-Every stage of a preset is shown ``--images`` pictures (``limner train PRESET DATA --images N``), then
-``limner evaluate`` measures what the results table of docs/systems.md shows. The runs stay in RUNS; called again, it
-goes on with those that are not finished. ``--judge`` names a run whose matching model judges R-precision, best one that
-no preset was trained with; without it there is no R-precision. Some presets paint pictures of 128 pixels: DATA should
-have them so large.
+Every preset's first stage, which learns what captions mean, is shown ``--matching-images`` pictures, and each of its
+painting stages ``--images`` (``limner train PRESET DATA --set STAGE.schedule.images=N``); then ``limner evaluate``
+measures what the results table of docs/systems.md shows. The runs stay in RUNS; called again, it goes on with those
+that are not finished. ``--judge`` names a run whose matching model judges R-precision, best one that no preset was
+trained with; without it there is no R-precision. Some presets paint pictures of 128 pixels: DATA should have them so
+large.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from turns import conditions, report
 
 PRESETS = ["shapes-gan-cls-paper", "shapes-gan-cls", "stackgan-shapes-paper", "stackgan-shapes",
            "attngan-shapes-paper", "attngan-shapes"]
+MATCHING = {"matching", "text", "damsm"}
+"""What the configurations of the systems call their first stage."""
 METRICS = ["faithfulness", "diversity", "fd-oracle", "timing"]
 
 
@@ -39,12 +42,16 @@ def limner(*words: str | Path, threads: int) -> str:
 def train(preset: str, options: argparse.Namespace) -> Path:
     """The run of a preset, trained to its end."""
     run = options.out / preset
-    words = ["train", preset, options.data, "--images", str(options.images), "--threads", str(options.threads),
-             "--out", run]
-    if (run / "config.json").is_file():
-        words.append("--resume")
+    words = ["train", preset, options.data]
     if options.debug:
         words.append("--debug")
+    fields = json.loads(limner(*words, "--dry-run", threads=options.threads))["config"]
+    for name in (name for name, field in fields.items() if isinstance(field, dict) and "schedule" in field):
+        images = options.matching_images if name in MATCHING else options.images
+        words += ["--set", f"{name}.schedule.images={images}"]
+    words += ["--threads", str(options.threads), "--out", run]
+    if (run / "config.json").is_file():
+        words.append("--resume")
     limner(*words, threads=options.threads)
     return run
 
@@ -84,6 +91,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--presets", nargs="+", default=PRESETS)
     parser.add_argument("--images", type=int, default=30_000)
+    parser.add_argument("--matching-images", type=int, default=40_000)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--judge", type=Path)
     parser.add_argument("--threads", type=int, default=1)
@@ -92,6 +100,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result: dict[str, Any] = {"conditions": conditions(), "data": options.data.name, "images a stage": options.images,
+                              "images of the matching stage": options.matching_images,
                               "samples": options.samples, "presets": {}}
     for preset in options.presets:
         result["presets"][preset] = judged(train(preset, options), options)

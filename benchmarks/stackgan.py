@@ -34,6 +34,7 @@ from limner.data.batch import Batch, as_float
 from limner.data.pictures import PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.nn.conditioning import kl_divergence
+from limner.nn.painting_form import for_painting
 from limner.precision import resolve_precision
 from limner.systems.stackgan.build import (
     build_discriminator,
@@ -43,7 +44,7 @@ from limner.systems.stackgan.build import (
 )
 from limner.systems.stackgan.config import EmbeddingFile, GanTraining, Networks, StackGanConfig
 from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss
-from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator, UpBlock, for_painting
+from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator, UpBlock
 from limner.systems.stackgan.stages import StackGanStage
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.schedule import Schedule

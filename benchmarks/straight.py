@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.nn.modulation import ModulatedUpBlock
@@ -24,6 +24,16 @@ class PlainGenerator(Generator):
         return torch.tanh(self.to_rgb(x))
 
 
+def plain_up(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
+    """A modulated block as written: the enlarged map, then its convolution."""
+    assert isinstance(block, ModulatedUpBlock)
+    y = functional.leaky_relu(block.modulation1(block.normalisation1(x), condition), 0.2)
+    first = block.convolution1
+    y = functional.conv2d(functional.interpolate(y, scale_factor=2), first.weight, first.bias, padding=1)
+    y = block.convolution2(functional.leaky_relu(block.modulation2(block.normalisation2(y), condition), 0.2))
+    return functional.interpolate(block.shortcut(x), scale_factor=2) + y
+
+
 class PlainModulatedGenerator(ModulatedGenerator):
     """The improved generator without any care for the memory layout."""
 
@@ -32,8 +42,7 @@ class PlainModulatedGenerator(ModulatedGenerator):
         condition = functional.leaky_relu(self.condition(joint), 0.2)
         x = self.start(joint).unflatten(1, (-1, 4, 4))
         for block in self.blocks:
-            assert isinstance(block, ModulatedUpBlock)
-            x = block(x, condition)
+            x = plain_up(block, x, condition)
         x = self.up(functional.leaky_relu(self.modulation(x, condition), 0.2))
         return torch.tanh(self.to_rgb(functional.leaky_relu(functional.pixel_shuffle(x, 2), 0.2)))
 

@@ -1,10 +1,9 @@
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional
 
 from limner.nn import upsampling
-from limner.nn.upsampling import SmallDoubling, doubled, doubling_for_painting
+from limner.nn.upsampling import DoublingConvolution, SmallDoubling, doubled, doubling_for_painting
 
 
 def test_doubling_and_convolution_in_one() -> None:
@@ -31,11 +30,14 @@ def test_gradients_flow_also_after_a_first_call_in_inference_mode() -> None:
 
 @pytest.mark.parametrize("side", [4, 8, 16])
 @pytest.mark.parametrize("bias", [True, False])
-def test_doubling_for_painting(side: int, bias: bool) -> None:
-    layer = nn.Conv2d(3, 6, 3, padding=1, bias=bias).double().requires_grad_(False)
+def test_a_doubling_is_a_convolution_of_the_enlarged_map_also_made_for_painting(side: int, bias: bool) -> None:
+    layer = DoublingConvolution(3, 6, side=side, bias=bias).double()
     x = torch.randn(2, 3, side, side + 1, dtype=torch.float64)
-    painting = doubling_for_painting(layer, side=side)
+    enlarged = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    expected = functional.conv2d(enlarged, layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+    painting = doubling_for_painting(layer.requires_grad_(False))
     assert isinstance(painting, SmallDoubling) == (side < 16)
     result = painting(x)
-    torch.testing.assert_close(result, layer(functional.interpolate(x, scale_factor=2)))
+    torch.testing.assert_close(result, expected)
     assert result.is_contiguous(memory_format=torch.channels_last) or side == 16

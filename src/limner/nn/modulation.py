@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.nn.upsampling import DoublingConvolution
+
 _LARGEST_FACTOR = 8
 
 
@@ -36,17 +38,17 @@ class Modulation(nn.Module):
 
 
 class ModulatedUpBlock(nn.Module):
-    """Residual block that doubles the side: two modulated 3x3 convolutions, nearest-neighbour upsampling.
+    """Residual block that doubles the ``side``: two modulated 3x3 convolutions, nearest-neighbour upsampling.
 
     Each modulation follows a group normalisation (Wu and He 2018) in groups of about eight channels: it looks at one
     picture alone, so no picture depends on the others of its batch.
     """
 
-    def __init__(self, before: int, after: int, condition: int) -> None:
+    def __init__(self, before: int, after: int, condition: int, *, side: int) -> None:
         super().__init__()
         self.normalisation1 = nn.GroupNorm(groups_of(before), before, affine=False)
         self.modulation1 = Modulation(before, condition)
-        self.convolution1 = nn.Conv2d(before, after, 3, padding=1)
+        self.convolution1: nn.Module = DoublingConvolution(before, after, side=side)
         self.normalisation2 = nn.GroupNorm(groups_of(after), after, affine=False)
         self.modulation2 = Modulation(after, condition)
         self.convolution2 = nn.Conv2d(after, after, 3, padding=1)
@@ -55,7 +57,7 @@ class ModulatedUpBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, before, H, W) and (B, condition) to (B, after, 2H, 2W)."""
         y = functional.leaky_relu(self.modulation1(self.normalisation1(x), condition), 0.2)
-        y = self.convolution1(functional.interpolate(y, scale_factor=2))
+        y = self.convolution1(y)
         y = self.convolution2(functional.leaky_relu(self.modulation2(self.normalisation2(y), condition), 0.2))
         return functional.interpolate(self.shortcut(x), scale_factor=2) + y
 
@@ -96,7 +98,8 @@ class ModulatedDecoder(nn.Module):
         self.start = nn.Linear(input_size, channels[0] * 16)
         self.condition = nn.Linear(input_size, condition_size)
         self.blocks = nn.ModuleList(
-            ModulatedUpBlock(before, after, condition_size) for before, after in itertools.pairwise(channels)
+            ModulatedUpBlock(before, after, condition_size, side=4 << place)
+            for place, (before, after) in enumerate(itertools.pairwise(channels))
         )
         self.modulation = Modulation(channels[-1], condition_size)
         self.up = nn.Conv2d(channels[-1], 4 * width, 3, padding=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SMALL_SIDE = 8
+_SMALL_SIDE, _SMALLEST_SIDE = 8, 4
 _SUMS = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
 
 # Row p of the doubled map adds these rows of the 3x3 kernel for every row of the map that it touches.
@@ -35,6 +35,23 @@ def doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (out, in, 3, 3), of the convolution that follows the doubling. ``bias``: (out,).
     """
     return functional.conv_transpose2d(x, doubling_kernel(weight), bias, stride=2, padding=1)
+
+
+class DoublingConvolution(nn.Conv2d):
+    """Nearest doubling, then a 3x3 convolution; ``side`` is that of the map before.
+
+    Computed as ``doubled``, except on the smallest map, where few places meet many weights.
+    """
+
+    def __init__(self, before: int, after: int, *, side: int, bias: bool = True) -> None:
+        super().__init__(before, after, 3, padding=1, bias=bias)
+        self.side = side
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, 2H, 2W)."""
+        if self.side > _SMALLEST_SIDE:
+            return doubled(input, self.weight, self.bias)
+        return super().forward(functional.interpolate(input, scale_factor=2))
 
 
 @cache
@@ -85,10 +102,9 @@ def _with_differences(x: Tensor, *, axis: int) -> Tensor:
     return torch.stack([framed.narrow(axis, 0, count) - x, x, framed.narrow(axis, 2, count) - x])
 
 
-def doubling_for_painting(layer: nn.Module, *, side: int) -> nn.Module:
-    """Nearest doubling of maps of ``side`` and then the 3x3 convolution ``layer``, frozen, in its fastest form."""
-    assert isinstance(layer, nn.Conv2d)
-    if side <= _SMALL_SIDE:
+def doubling_for_painting(layer: DoublingConvolution) -> nn.Module:
+    """The same layer, frozen, in its fastest form."""
+    if layer.side <= _SMALL_SIDE:
         return SmallDoubling(layer.weight.detach(), layer.bias)
     whole = nn.ConvTranspose2d(layer.in_channels, layer.out_channels, 4, stride=2, padding=1, device="meta")
     whole.weight, whole.bias = nn.Parameter(doubling_kernel(layer.weight)), layer.bias

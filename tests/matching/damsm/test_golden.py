@@ -20,8 +20,9 @@ from limner.interop.attngan import image_encoder_name, text_encoder_name
 from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText, Sharpness
 from limner.matching.damsm.image_encoder import InceptionRegions
 from limner.matching.damsm.losses import (
-    attend_regions,
     matching_losses,
+    region_contexts,
+    region_shares,
     same_class,
     sentence_scores,
     word_scores,
@@ -77,7 +78,8 @@ def test_the_text_encoder_has_the_authors_gradients() -> None:
 @pytest.mark.parametrize("gamma", [4, 5])
 def test_words_attend_to_the_authors_regions(gamma: int) -> None:
     words, regions = ref.tensor("attention", "func_query"), ref.tensor("attention", "func_context")
-    contexts, shares = attend_regions(words, torch.zeros(3, 5, dtype=torch.bool), regions.flatten(2), gamma)
+    _, shares = region_shares(words, torch.zeros(3, 5, dtype=torch.bool), regions.flatten(2), gamma)
+    contexts = region_contexts(shares, regions.flatten(2))
     own = torch.arange(3)
     ref.close(contexts[own, own].transpose(1, 2), ref.tensor("attention", f"func_ctx_g{gamma}"), 3e-6)
     ref.close(shares[own, own].unflatten(2, (4, 3)), ref.tensor("attention", f"func_attn_g{gamma}"), 3e-6)
@@ -104,7 +106,7 @@ def test_the_losses_and_their_gradients_are_the_authors(group: str) -> None:
         if f"{group}/grad_{name}" in stored:
             ref.close(ours.grad, ref.tensor("damsm_losses", f"{group}/grad_{name}"), 2e-5)  # type: ignore[arg-type]
     if group == "code_masked":
-        _, shares = attend_regions(words, padding, regions.flatten(2), 4.0)
+        _, shares = region_shares(words, padding, regions.flatten(2), 4.0)
         for row, count in enumerate(ref.tensor("damsm_losses", "cap_lens").tolist()):
             ref.close(shares[row, row, :count].unflatten(1, (17, 17))[None],
                       ref.tensor("damsm_losses", f"{group}/att_map_{row}"), 3e-6)

@@ -72,7 +72,7 @@ def test_rows_of_one_class_are_no_wrong_pairs(components: Components) -> None:
     assert stage.step(batch, small.context())["wrong"] == 0
 
 
-def test_variety_paints_every_caption_twice(components: Components) -> None:
+def test_variety_paints_half_the_captions_twice(components: Components) -> None:
     stage = _stage(components, variety_weight=1.0)
     _, text = _batch_and_text(stage)
     assert small.equal(stage._told(text), text[:4].repeat(2, 1))

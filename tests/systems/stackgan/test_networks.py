@@ -9,7 +9,7 @@ from tests.systems.stackgan import official
 from tests.systems.stackgan.official import close
 
 from limner.nn.conditioning import ConditioningAugmentation, kl_divergence, truncated_normal
-from limner.systems.stackgan.networks import Discriminator, DoublingConvolution, RefinementGenerator, SketchGenerator
+from limner.systems.stackgan.networks import Discriminator, RefinementGenerator, SketchGenerator
 
 
 def _inputs(golden: dict[str, np.ndarray], *names: str) -> list[torch.Tensor]:
@@ -132,19 +132,6 @@ def test_truncated_noise_stays_within_two_deviations_and_keeps_its_order() -> No
     assert torch.equal(cut.argsort()[::1000], noise.argsort()[::1000])
     # variance of the standard normal distribution cut at 2: 1 - 4 phi(2) / (2 Phi(2) - 1)
     assert float(cut.var()) == pytest.approx(0.7737, abs=0.01)
-
-
-@pytest.mark.parametrize("side", [4, 8])
-def test_a_doubling_is_a_convolution_of_the_enlarged_map(side: int) -> None:
-    layer = DoublingConvolution(3, 5, side=side).double()
-    assert layer.joined == (side > 4)
-    x = torch.randn(2, 3, side, side, dtype=torch.float64, requires_grad=True)
-    enlarged = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    expected = torch.nn.functional.conv2d(enlarged, layer.weight, padding=1)
-    torch.testing.assert_close(layer(x), expected)
-    probe = torch.randn_like(expected)
-    ours, theirs = (torch.autograd.grad((y * probe).sum(), (x, layer.weight)) for y in (layer(x), expected))
-    torch.testing.assert_close(ours, theirs)
 
 
 def test_parameter_counts_are_the_official_ones() -> None:

@@ -14,13 +14,14 @@ from PIL import Image
 from tests.systems.gan_cls.small import corpus
 
 from limner.errors import LimnerError
+from limner.nn.painting_form import for_painting
 from limner.painting.blend import blend_requests
 from limner.painting.painter import Painter, load
 from limner.systems import get_system
 from limner.systems.protocol import Request
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, initialise
 from limner.systems.stackgan.config import EmbeddingFile, StackGanConfig
-from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator, for_painting
+from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator
 from limner.systems.stackgan.presets import debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.stage import Components, weights_of

@@ -251,7 +251,7 @@ def test_the_discriminator_sees_the_encoders_maps_and_whitened_captions(name: st
     assert all(torch.equal(*pair) for pair in zip(before, judge.state_dict().values(), strict=True))
 
 
-def test_variety_paints_every_caption_twice() -> None:
+def test_variety_paints_half_the_captions_twice() -> None:
     stage = _stage("sketch", stackgan_debug())
     assert stage.gan.variety_weight
     seen: list[torch.Tensor] = []

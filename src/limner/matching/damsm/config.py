@@ -15,6 +15,8 @@ class DamsmText:
 
     recurrence: Literal["lstm", "gru"] = "lstm"
     """The kind of the bidirectional recurrence."""
+    sentence: Literal["last", "mean"] = "last"
+    """What stands for the whole caption: the recurrence's last states (the authors'), or the mean of its words'."""
     word_size: int = 300
     """Length of a word's vector before the recurrence."""
     dropout: float = 0.5

@@ -32,39 +32,47 @@ class MatchingLosses(NamedTuple):
         return self.words_of_image + self.image_of_words + self.sentence_of_image + self.image_of_sentence
 
 
-def attend_regions(words: Tensor, padding: Tensor, regions: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
-    """For every word of every caption the regions of every picture that it means (eqs. 7 to 9).
+def region_shares(words: Tensor, padding: Tensor, regions: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
+    """For every word of every caption the regions of every picture that it means (eqs. 7 and 8).
 
     The products of words and regions become, for every region, shares of the words (softmax over words), and these,
     times ``sharpness``, become for every word shares of the regions (softmax over regions).
 
     Args:
-        words: (C, D, T) of C captions.
-        padding: bool (C, T), true where there is no word.
+        words: (C, D, T) of C captions, zero where there is no word.
+        padding: bool (C, T), true there.
         regions: (P, D, R) of P pictures.
 
     Returns:
-        Contexts (P, C, T, D), the mean of the regions by a word's shares, and shares (P, C, T, R). Both are without
-        meaning where there is no word.
+        Products and shares, both (P, C, T, R). Shares are without meaning where there is no word.
     """
     captions, size, steps = words.shape
     flat = words.transpose(1, 2).reshape(captions * steps, size)
-    products = (flat @ regions).unflatten(1, (captions, steps)).masked_fill(padding[None, :, :, None], -torch.inf)
-    shares = (sharpness * products.softmax(dim=2)).softmax(dim=3)
-    contexts = shares.flatten(1, 2) @ regions.transpose(1, 2)
-    return contexts.unflatten(1, (captions, steps)), shares
+    products = (flat @ regions).unflatten(1, (captions, steps))
+    of_words = products.masked_fill(padding[None, :, :, None], -torch.inf).softmax(dim=2)
+    return products, (sharpness * of_words).softmax(dim=3)
+
+
+def region_contexts(shares: Tensor, regions: Tensor) -> Tensor:
+    """The mean of the regions (P, D, R) by every word's shares (P, C, T, R), (P, C, T, D) (eq. 9)."""
+    return (shares.flatten(1, 2) @ regions.transpose(1, 2)).unflatten(1, shares.shape[1:3])
 
 
 def word_scores(words: Tensor, padding: Tensor, regions: Tensor, sharpness: Sharpness) -> Tensor:
     """How well every picture matches the words of every caption: (P pictures, C captions), times gamma 3.
 
-    Shapes as for ``attend_regions``. Source: eq. 10, as the authors' code has it: log of the sum of
+    Shapes as for ``region_shares``. Source: eq. 10, as the authors' code has it: log of the sum of
     exp(gamma2 * cosine), *without* the exponent 1 / gamma2 of the paper, which makes the scores gamma2 times as large.
+
+    The cosine of a word and its context, the mean of the regions by its shares, needs no context, which would be the
+    largest tensor by far: the product of the two is the mean of the word's products with the regions, and the square of
+    the context's length follows from the products of the regions with each other.
     """
-    contexts, _ = attend_regions(words, padding, regions, sharpness.regions)
-    words = words.transpose(1, 2)
-    norms = contexts.norm(dim=3) * words.norm(dim=2)
-    similarity = (contexts * words).sum(3) / norms.clamp(min=_SMALLEST_NORM)
+    products, shares = region_shares(words, padding, regions, sharpness.regions)
+    among_regions = regions.transpose(1, 2) @ regions
+    squares = ((shares.flatten(1, 2) @ among_regions).unflatten(1, shares.shape[1:3]) * shares).sum(3)
+    norms = squares.clamp(min=_SMALLEST_NORM**2).sqrt() * words.norm(dim=1)
+    similarity = (products * shares).sum(3) / norms.clamp(min=_SMALLEST_NORM)
     scores = (sharpness.words * similarity).masked_fill(padding, -torch.inf).logsumexp(dim=2)
     return sharpness.pairs * scores
 

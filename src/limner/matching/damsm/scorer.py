@@ -17,7 +17,7 @@ from limner.data.pictures import PictureSet
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmConfig
 from limner.matching.damsm.image_encoder import build_region_encoder
-from limner.matching.damsm.losses import attend_regions
+from limner.matching.damsm.losses import region_contexts, region_shares
 from limner.matching.damsm.retrieval import CANDIDATES, FOLDS, RPrecision, r_precision
 from limner.matching.damsm.text_encoder import WordEncoder
 from limner.matching.damsm.vocabulary import Vocabulary
@@ -114,7 +114,8 @@ class DamsmScorer:
         regions, vector = self._look(image[None])
         words = words[:1, :, : len(known)]
         padding = torch.zeros(1, len(known), dtype=torch.bool)
-        contexts, shares = attend_regions(words, padding, regions.flatten(2), self.config.sharpness.regions)
+        _, shares = region_shares(words, padding, regions.flatten(2), self.config.sharpness.regions)
+        contexts = region_contexts(shares, regions.flatten(2))
         wholes = functional.cosine_similarity(sentences, vector, dim=1)
         return Match(words=tuple(known), maps=shares[0, 0].unflatten(1, tuple(regions.shape[2:])).numpy(),
                      cosines=functional.cosine_similarity(contexts[0, 0], words[0].T, dim=1).numpy(),

@@ -27,6 +27,7 @@ class WordEncoder(nn.Module):
         nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
         self.dropout = nn.Dropout(config.dropout)
         kind = nn.LSTM if config.recurrence == "lstm" else nn.GRU
+        self.averages = config.sentence == "mean"
         self.recurrence = kind(config.word_size, embedding // 2, batch_first=True, bidirectional=True)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,16 +39,19 @@ class WordEncoder(nn.Module):
 
         Returns:
             Words (B, D, T), zero behind a caption's end, and captions (B, D): the last state of the forward direction,
-            then that of the backward direction, which stands at the first word. float32.
+            then that of the backward direction, which stands at the first word; or the mean of the words. float32.
         """
         x = self.dropout(self.embedding(tokens))
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         # in float32 whatever the precision around: a recurrence gains nothing from bf16 on the CPU
         with torch.autocast(tokens.device.type, enabled=False):
             states, last = self.recurrence(packed)
-        hidden = last[0] if isinstance(last, tuple) else last
         words, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.shape[1])
-        return words.transpose(1, 2), hidden.transpose(0, 1).flatten(1)
+        words = words.transpose(1, 2)
+        if self.averages:
+            return words, words.sum(2) / lengths.to(words.device)[:, None]
+        hidden = last[0] if isinstance(last, tuple) else last
+        return words, hidden.transpose(0, 1).flatten(1)
 
 
 def padding_of(lengths: Tensor, steps: int) -> Tensor:

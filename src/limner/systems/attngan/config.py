@@ -129,7 +129,7 @@ class GanConfig:
         if self.modulated and self.official_mask:
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
         if self.variety_weight and self.batch_size % 2:
-            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+            raise LimnerError(f"variety_weight paints half of the captions twice: batch_size must be even, "
                               f"got {self.batch_size}.")
         for name in ("generator_rate", "discriminator_rate", "second_beta"):
             if not 0 < getattr(self, name) < 1:

@@ -17,11 +17,9 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.conditioning import Condition, ConditioningAugmentation
-from limner.nn.folding import fold_batch_norms
 from limner.nn.gating import gated
-from limner.nn.layout import channels_last
 from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock
-from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.upsampling import DoublingConvolution
 from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
@@ -43,24 +41,19 @@ class Normalised(nn.Module):
 
 
 class DoubledNormalised(Normalised):
-    """The same after the map has been doubled by nearest neighbours.
+    """The same after the map, of ``side``, has been doubled by nearest neighbours."""
 
-    Computed as one transposed convolution, except on the smallest map, where few places meet many weights.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, before, H, W) to (B, after, 2H, 2W)."""
-        if x.shape[-1] > FIRST_SIDE:
-            return self.norm(doubled(x, self.convolution.weight))
-        return self.norm(self.convolution(functional.interpolate(x, scale_factor=2)))
+    def __init__(self, before: int, after: int, *, side: int) -> None:
+        super().__init__(before, after)
+        self.convolution = DoublingConvolution(before, after, side=side, bias=False)
 
 
 class UpBlock(nn.Module):
-    """Doubles the side: nearest neighbours, convolution, gated linear unit."""
+    """Doubles the ``side``: nearest neighbours, convolution, gated linear unit."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, *, side: int) -> None:
         super().__init__()
-        self.layer = DoubledNormalised(before, 2 * after)
+        self.layer = DoubledNormalised(before, 2 * after, side=side)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, 2H, 2W)."""
@@ -129,7 +122,8 @@ class FirstStage(nn.Module):
         outputs = 2 * channels[0] * FIRST_SIDE**2
         self.linear = nn.Linear(inputs, outputs, bias=False)
         self.norm = nn.BatchNorm1d(outputs)
-        self.ups = nn.Sequential(*itertools.starmap(UpBlock, itertools.pairwise(channels)))
+        self.ups = nn.Sequential(*(UpBlock(before, after, side=FIRST_SIDE << place)
+                                   for place, (before, after) in enumerate(itertools.pairwise(channels))))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, width, side, side)."""
@@ -145,8 +139,8 @@ class ModulatedFirstStage(nn.Module):
         doublings = int(math.log2(side / FIRST_SIDE))
         channels = [width << (doublings - i) for i in range(doublings + 1)]
         self.linear = nn.Linear(inputs, channels[0] * FIRST_SIDE**2)
-        self.ups = nn.ModuleList(ModulatedUpBlock(before, after, modulating) for before, after in
-                                 itertools.pairwise(channels))
+        self.ups = nn.ModuleList(ModulatedUpBlock(before, after, modulating, side=FIRST_SIDE << place)
+                                 for place, (before, after) in enumerate(itertools.pairwise(channels)))
 
     def forward(self, x: Tensor, modulating: Tensor) -> Tensor:
         """(B, inputs) and (B, modulating) to (B, width, side, side)."""
@@ -157,13 +151,13 @@ class ModulatedFirstStage(nn.Module):
 
 
 class RefiningStage(nn.Module):
-    """A map and the words to a map of twice the side."""
+    """A map of ``side`` and the words to a map of twice that."""
 
-    def __init__(self, *, width: int, word_size: int, residual_blocks: int) -> None:
+    def __init__(self, *, width: int, side: int, word_size: int, residual_blocks: int) -> None:
         super().__init__()
         self.attention = WordAttention(width, word_size)
         self.residuals = nn.Sequential(*(ResidualBlock(2 * width) for _ in range(residual_blocks)))
-        self.up = UpBlock(2 * width, width)
+        self.up = UpBlock(2 * width, width, side=side)
 
     def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, official_mask: bool) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
@@ -175,11 +169,11 @@ class RefiningStage(nn.Module):
 class ModulatedRefiningStage(nn.Module):
     """``RefiningStage`` as we paint it: condition and noise modulate every block."""
 
-    def __init__(self, *, width: int, word_size: int, residual_blocks: int, modulating: int) -> None:
+    def __init__(self, *, width: int, side: int, word_size: int, residual_blocks: int, modulating: int) -> None:
         super().__init__()
         self.attention = WordAttention(width, word_size)
         self.residuals = nn.ModuleList(ModulatedBlock(2 * width, modulating) for _ in range(residual_blocks))
-        self.up = ModulatedUpBlock(2 * width, width, modulating)
+        self.up = ModulatedUpBlock(2 * width, width, modulating, side=side)
 
     def forward(self, x: Tensor, words: Tensor, padding: Tensor, modulating: Tensor) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
@@ -249,7 +243,8 @@ class Generator(AnyGenerator):
         self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu", whitened=whitened)
         self.first = FirstStage(condition_size + noise_size, width=width, side=sides[0])
         self.refining = nn.ModuleList(
-            RefiningStage(width=width, word_size=text_size, residual_blocks=residual_blocks) for _ in sides[1:]
+            RefiningStage(width=width, side=side, word_size=text_size, residual_blocks=residual_blocks)
+            for side in sides[:-1]
         )
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1, bias=False) for _ in range(heads))
@@ -275,8 +270,8 @@ class ModulatedGenerator(AnyGenerator):
         self.modulating = nn.Linear(inputs, _MODULATING)
         self.first = ModulatedFirstStage(inputs, width=width, side=sides[0], modulating=_MODULATING)
         self.refining = nn.ModuleList(
-            ModulatedRefiningStage(width=width, word_size=text_size, residual_blocks=residual_blocks,
-                                   modulating=_MODULATING) for _ in sides[1:]
+            ModulatedRefiningStage(width=width, side=side, word_size=text_size, residual_blocks=residual_blocks,
+                                   modulating=_MODULATING) for side in sides[:-1]
         )
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for _ in range(heads))
@@ -289,21 +284,6 @@ class ModulatedGenerator(AnyGenerator):
             maps.append(x)
             shares.append(share)
         return [functional.leaky_relu(x, 0.2) for x in maps], shares
-
-
-def prepare_for_painting(generator: AnyGenerator) -> AnyGenerator:
-    """The same generator in a form that only paints, and faster: batch normalisation folded into the layers before it,
-    the kernels of the doubling layers worked out. In place; state dicts do not fit it any more."""
-    generator.eval().requires_grad_(False)
-    if not isinstance(generator, Generator):
-        return channels_last(generator)
-    channels_last(fold_batch_norms(generator))
-    blocks = [*generator.first.ups, *(stage.up for stage in generator.refining)]  # each reads twice the side before
-    for place, block in enumerate(blocks):
-        assert isinstance(block, UpBlock)
-        block.layer = doubling_for_painting(block.layer.convolution,  # type: ignore[assignment]
-                                            side=FIRST_SIDE << place)
-    return generator
 
 
 Norm = Literal["batch", "spectral"]

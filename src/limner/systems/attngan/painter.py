@@ -11,10 +11,11 @@ from torch import Tensor
 from limner.data.batch import as_uint8
 from limner.matching.damsm.scorer import load_word_encoder
 from limner.matching.damsm.text_encoder import padding_of
+from limner.nn.painting_form import for_painting
 from limner.randomness import normal
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.networks import Generator, prepare_for_painting
+from limner.systems.attngan.networks import Generator
 from limner.systems.protocol import Picture, Request, WordMaps
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.training.stage import Components, weights_of
@@ -41,7 +42,7 @@ class AttnGanPainter:
         if isinstance(generator, Generator):
             # the authors' mask differs from the right one only where captions of different length share a batch
             generator.official_mask = False
-        self.generator = prepare_for_painting(generator)
+        self.generator = for_painting(generator)
         self.device = torch.device("cpu")
         # rows are computed together to use the processor well; one large picture does that alone
         self.rows = max(1, min(ROWS, ROWS * 64**2 // config.gan.image_size**2))

@@ -232,7 +232,7 @@ class AttnGanStage:
         return {"generator": loss, **parts}
 
     def _matching(self, images: Tensor, told: _Told, context: WorkContext) -> Tensor:
-        """DAMSM's loss. Where every caption is painted twice, each half of the batch is contrasted by itself."""
+        """DAMSM's loss. Where captions are painted twice, each half of the batch is contrasted by itself."""
         with context.autocast():
             regions, vectors = self.scorer.image_encoder(images)
         halves = torch.arange(len(images), device=images.device).chunk(2 if self.gan.variety_weight else 1)

@@ -109,8 +109,8 @@ class ImprovedGan:
     """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
     translation, cutout; empty for none."""
     variety_weight: float = 0.0
-    """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
-    and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
+    """Weight, in the generator's loss, of the variety that noise brings: half of the captions of a step are then
+    painted, each twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.3
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
     batch_size: int = 32
@@ -141,7 +141,7 @@ class ImprovedGan:
         if self.gradient_penalty < 0:
             raise LimnerError(f"gradient_penalty must be at least 0, got {self.gradient_penalty}.")
         if self.variety_weight and self.batch_size % 2:
-            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+            raise LimnerError(f"variety_weight paints half of the captions twice: batch_size must be even, "
                               f"got {self.batch_size}.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:

@@ -17,6 +17,7 @@ from limner.errors import LimnerError
 from limner.matching.prior import load_prior
 from limner.matching.stage import load_text_encoder
 from limner.nn.layout import channels_last
+from limner.nn.painting_form import for_painting
 from limner.randomness import normal
 from limner.systems.blending import blend_amount, check_blend
 from limner.systems.captions import unread
@@ -38,7 +39,8 @@ class GanClsPainter:
     def __init__(self, config: GanClsConfig, components: Components) -> None:
         self.config = config
         self.text_encoder, self.tokeniser = load_text_encoder(config.matching, components)
-        self.generator = channels_last(loaded(build_generator(config), components.weights["generator"]))
+        self._generator_weights = components.weights["generator"]
+        self.generator = for_painting(loaded(build_generator(config), self._generator_weights))
         self.style_encoder = None
         if config.style is not None and "style_encoder" in components.weights:
             encoder = build_style_encoder(config, config.style)
@@ -114,7 +116,7 @@ class GanClsPainter:
         return unread(self.tokeniser, self.config.matching.text.pattern.reads, caption)
 
     def components(self) -> Components:
-        weights = {"text_encoder": weights_of(self.text_encoder), "generator": weights_of(self.generator)}
+        weights = {"text_encoder": weights_of(self.text_encoder), "generator": self._generator_weights}
         if self.style_encoder is not None:
             weights["style_encoder"] = weights_of(self.style_encoder)
         if self.prior is not None:

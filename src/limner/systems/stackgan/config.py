@@ -164,8 +164,8 @@ class GanTraining:
     and yet contradicts what the picture's captions say, so that the discriminator must look at everything a caption
     says."""
     variety_weight: float = 0.0
-    """Weight, in the generator's loss, of the variety that noise brings: every caption is then painted twice in a step,
-    and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
+    """Weight, in the generator's loss, of the variety that noise brings: half of the captions of a step are then
+    painted, each twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.25
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
     consistency_weight: float = 0.0
@@ -199,7 +199,7 @@ class GanTraining:
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.variety_weight and self.batch_size % 2:
-            raise LimnerError(f"variety_weight paints every caption twice: batch_size must be even, "
+            raise LimnerError(f"variety_weight paints half of the captions twice: batch_size must be even, "
                               f"got {self.batch_size}.")
         if self.wrong_captions and self.wrong != "caption":
             raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")

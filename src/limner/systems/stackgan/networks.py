@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,9 @@ from torch.nn import functional
 
 from limner.nn.blocks import Bottleneck
 from limner.nn.conditioning import Activation, Condition, ConditioningAugmentation, Deviation
-from limner.nn.folding import fold_batch_norms
-from limner.nn.layout import channels_last
 from limner.nn.modulation import ModulatedDecoder
-from limner.nn.upsampling import doubled, doubling_for_painting
+from limner.nn.upsampling import DoublingConvolution
 from limner.nn.wide import WideConv2d, joint_convolution
-from limner.nn.winograd import use_winograd
 
 _SATURATED = 0.99  # values of a sketch beyond are taken for it before the enlarged sketch is added to
 _leaky_relu = partial(functional.leaky_relu, negative_slope=0.2)
@@ -36,31 +32,13 @@ def _convolution3(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
-class DoublingConvolution(nn.Conv2d):
-    """Nearest-neighbour doubling, then a 3x3 convolution without bias; ``side`` is that of the map before.
-
-    Computed as one transposed convolution, except on the smallest map, where few places meet many weights.
-    """
-
-    def __init__(self, before: int, after: int, *, side: int) -> None:
-        super().__init__(before, after, 3, padding=1, bias=False)
-        self.joined = side > 4
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, before, H, W) to (B, after, 2H, 2W)."""
-        if self.joined:
-            return doubled(input, self.weight, self.bias)
-        return super().forward(functional.interpolate(input, scale_factor=2))
-
-
 class UpBlock(nn.Module):
     """Nearest-neighbour doubling, 3x3 convolution, batch normalisation, perhaps a bottleneck, ReLU; ``side`` is that of
     the map before."""
 
     def __init__(self, before: int, after: int, *, side: int, residual: bool = False) -> None:
         super().__init__()
-        self.side = side
-        self.convolution: nn.Module = DoublingConvolution(before, after, side=side)
+        self.convolution: nn.Module = DoublingConvolution(before, after, side=side, bias=False)
         self.norm = nn.BatchNorm2d(after)
         self.block = Bottleneck(after, after // 4, activation=functional.relu, bias=False) if residual else None
 
@@ -218,18 +196,6 @@ class RefinementGenerator(nn.Module):
 
 
 Sketcher = SketchGenerator | ModulatedSketchGenerator
-G = TypeVar("G", bound=Sketcher | RefinementGenerator)
-
-
-def for_painting(generator: G) -> G:
-    """A generator made ready to do nothing but paint, in place: channels-last, batch normalisations folded into the
-    layers before them, kernels of doublings and of wide convolutions worked out. Names and shapes of its state change.
-    """
-    fold_batch_norms(generator.eval().requires_grad_(False))
-    for up in [module for module in generator.modules() if isinstance(module, UpBlock)]:
-        up.convolution = doubling_for_painting(up.convolution, side=up.side)
-    use_winograd(generator)
-    return channels_last(generator)
 
 
 class Discriminator(nn.Module):

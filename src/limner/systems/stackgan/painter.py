@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from limner.data.batch import as_uint8
 from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
+from limner.nn.painting_form import for_painting
 from limner.randomness import normal
 from limner.systems.blending import blend_amount, check_blend
 from limner.systems.captions import unread
@@ -20,7 +21,7 @@ from limner.systems.protocol import Picture, Request
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, condition_noise
 from limner.systems.stackgan.config import EmbeddingFile, StackGanConfig
-from limner.systems.stackgan.networks import G, for_painting
+from limner.systems.stackgan.networks import RefinementGenerator, Sketcher
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.stage import Components, weights_of
 
@@ -189,6 +190,9 @@ class StackGanPainter:
         if self.table is None:
             self.text_encoder.to(device)
         return self
+
+
+G = TypeVar("G", bound=Sketcher | RefinementGenerator)
 
 
 def _loaded(generator: G, weights: Mapping[str, Tensor]) -> G:

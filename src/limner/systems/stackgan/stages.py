@@ -133,8 +133,8 @@ class StackGanStage:
         return losses | self._train_generator(painted, told_asked, context)
 
     def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
-        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where every
-        caption is painted twice, both have one condition: the noise beside it is to bring the variety."""
+        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where
+        captions are painted twice, both have one condition: the noise beside it is to bring the variety."""
         networks = self.config.networks
         noise = [context.normal(f"{purpose}noise", len(text), networks.noise_size)]
         noise += [context.normal(f"{purpose}{name}", len(text), networks.condition_size)
