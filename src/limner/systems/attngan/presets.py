@@ -68,8 +68,8 @@ def attngan_shapes() -> AttnGanConfig:
     birds = attngan_birds_64()
     return AttnGanConfig(
         damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
-                      flip=False, text=DamsmText(word_size=64, length=30), image=DamsmImage(width=32),
-                      mask_classes=False),
+                      flip=False, text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
+                      image=DamsmImage(width=32), mask_classes=False),
         gan=replace(birds.gan, schedule=Schedule(images=230_000, tick=10_000, average_half_life=10_000), scale_size=0,
                     flip=False, augment="", length=30, discriminator_width=32, discriminator="matching",
                     wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
@@ -80,10 +80,11 @@ def attngan_shapes() -> AttnGanConfig:
 
 
 def attngan_shapes_paper() -> AttnGanConfig:
-    """The authors' networks, losses and rates at 32 and 64 px on the data set shapes, with the same DAMSM and half of
-    the discriminators' width, for comparison."""
+    """The authors' networks, losses and rates at 32 and 64 px on the data set shapes, with the small image encoder,
+    words of 64 numbers and half of the discriminators' width, for comparison."""
     shapes = attngan_shapes()
-    return AttnGanConfig(damsm=shapes.damsm, gan=GanConfig(
+    damsm = replace(shapes.damsm, text=DamsmText(word_size=64, length=30))
+    return AttnGanConfig(damsm=damsm, gan=GanConfig(
         schedule=replace(shapes.gan.schedule, average_warmup=1e9), stages=2, base_size=32, discriminator_width=32,
         length=30, batch_size=32, official_mask=True, average_buffers=False))
 
