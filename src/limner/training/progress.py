@@ -54,7 +54,8 @@ class Reporter:
         if self._bar:
             self.update(line["images"], line["images_per_second"], line["losses"])
             return
-        left = (total - line["images"]) / line["images_per_second"] if line["images_per_second"] else 0.0
+        left = max(0, total - line["images"])  # the last batch may go beyond
+        left = left / line["images_per_second"] if line["images_per_second"] else 0.0
         figures = _figures({**line["losses"], **line["figures"]})
         rate = f"{line['images_per_second']:,.0f} images/s"
         self.note(f"{line['stage']}: {line['images']:,} of {total:,} images, {rate}, {_clock(left)} left, {figures}")

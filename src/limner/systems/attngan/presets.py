@@ -63,8 +63,8 @@ def attngan_birds_64() -> AttnGanConfig:
 def attngan_shapes() -> AttnGanConfig:
     """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer; GAN-CLS's
     discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and gradient penalty and close
-    wrong captions; a tenth of the authors' weight of DAMSM's losses; variety from noise; no mirroring, cropping or
-    augmentation."""
+    wrong captions; a tenth of the authors' weight of DAMSM's losses; sentences that are the means of their words;
+    variety from noise; no mirroring, cropping or augmentation."""
     birds = attngan_birds_64()
     return AttnGanConfig(
         damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
