@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,14 +12,12 @@ from PIL import Image
 from tests.systems.gan_cls.small import corpus
 
 from limner.errors import LimnerError
-from limner.nn.painting_form import for_painting
 from limner.painting.blend import blend_requests
 from limner.painting.painter import Painter, load
 from limner.systems import get_system
 from limner.systems.protocol import Request
-from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, initialise
+from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator
 from limner.systems.stackgan.config import EmbeddingFile, StackGanConfig
-from limner.systems.stackgan.networks import RefinementGenerator, SketchGenerator
 from limner.systems.stackgan.presets import debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.text.embedding_table import EmbeddingTable
 from limner.training.stage import Components, weights_of
@@ -193,27 +189,6 @@ def test_a_table_of_embeddings_takes_the_place_of_the_text_encoder(tmp_path: Pat
         painter("any words")
     with pytest.raises(LimnerError, match=r"have 12 numbers each; text\.embedding says 16"):
         _components(replace(config, text=EmbeddingFile(folder=str(tmp_path / "table"), embedding=16)))
-
-
-@pytest.mark.parametrize("which", [stackgan_debug, stackgan_birds, stackgan_coco])
-def test_generators_made_for_painting_paint_the_same(which: Callable[[], StackGanConfig]) -> None:
-    config = debug_form(which())
-    _check_made_for_painting(build_sketch_generator(config), torch.randn(2, 8), torch.randn(2, 4))
-    _check_made_for_painting(build_refinement_generator(config), torch.rand(2, 3, 16, 16), torch.randn(2, 8))
-
-
-def _check_made_for_painting(generator: SketchGenerator | RefinementGenerator, *inputs: torch.Tensor) -> None:
-    initialise(generator, 0, "test")
-    numbers = torch.Generator().manual_seed(0)
-    for name, value in generator.state_dict().items():  # statistics and shifts that are not 0 and 1
-        if "norm" in name and not name.endswith("tracked"):
-            value.uniform_(0.1, 1.0, generator=numbers)
-    made = for_painting(copy.deepcopy(generator))
-    assert not any(isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)) for module in made.modules())
-    with torch.inference_mode():
-        expected = generator.eval().paint(*inputs)
-        assert expected.std() > 1e-3
-        torch.testing.assert_close(made.paint(*inputs), expected, rtol=0, atol=1e-4)
 
 
 def test_components_are_the_weights_that_were_given() -> None:
