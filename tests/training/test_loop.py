@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.training import toy
 from tests.training.compare import same_runs, tensors_of
 
 from limner.errors import LimnerError, TrainingStopped
+from limner.training import stage_training
 from limner.training.bundle_folder import read_bundle
 from limner.training.log import read_log
 from limner.training.run_folder import RunFolder
@@ -78,6 +80,20 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(plain: Path, tmp_p
     assert (tmp_path / "run" / "checkpoints" / f"{stage}-{(step + 1) * 8}").is_dir()
     toy.train(tmp_path / "run", config=config, resume=True)
     same_runs(tmp_path / "run", plain)
+
+
+def test_between_ticks_a_checkpoint_is_written_now_and_then(plain: Path, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_LOOK_SECONDS", "_SAVE_SECONDS"):
+        monkeypatch.setattr(stage_training, name, -1.0)
+    run = tmp_path / "run"
+    toy.train(run)
+    left = {path.name for path in (run / "checkpoints").iterdir()}
+    assert left == {"words-40", "words-48", "painter-40", "painter-48"}  # of batches of 8, where a tick has 16
+    for path in ("checkpoints/painter-48", "stages/1-painter", "painter"):
+        shutil.rmtree(run / path)  # as if killed before the last tick
+    toy.train(run, resume=True)
+    same_runs(run, plain)
 
 
 def test_global_generators_neither_matter_nor_change(plain: Path, tmp_path: Path) -> None:

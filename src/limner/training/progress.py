@@ -1,14 +1,17 @@
-"""What a person sees of a training on stderr: a bar on a terminal, else one line a tick."""
+"""What a person sees of a training on stderr: a bar on a terminal, else a line at every tick and every minute."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
+
+_LINE_SECONDS = 60.0
 
 
 class Reporter:
@@ -18,6 +21,7 @@ class Reporter:
         self._enabled = enabled
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._noted = time.monotonic()
         if enabled and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"), BarColumn(bar_width=10),
@@ -44,21 +48,25 @@ class Reporter:
         else:
             self.note(f"{title}: {done:,} of {images:,} images" if done else f"{title}: {images:,} images")
 
-    def update(self, images: int, rate: float, losses: Mapping[str, float | None]) -> None:
-        """Now and then during a stage; ``rate`` in images a second."""
+    def update(self, stage: str, images: int, total: int, rate: float, losses: Mapping[str, float | None]) -> None:
+        """Now and then during a stage; ``rate`` in images a second. Without a terminal a line a minute is enough."""
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=images, rate=f"{rate:,.0f} images/s", losses=_figures(losses))
+        elif time.monotonic() - self._noted > _LINE_SECONDS:
+            self._line(stage, images, total, rate, losses)
 
     def tick(self, line: Mapping[str, Any], total: int) -> None:
         """A line of the log."""
+        stage, images, rate, losses = (line[name] for name in ("stage", "images", "images_per_second", "losses"))
         if self._bar:
-            self.update(line["images"], line["images_per_second"], line["losses"])
-            return
-        left = max(0, total - line["images"])  # the last batch may go beyond
-        left = left / line["images_per_second"] if line["images_per_second"] else 0.0
-        figures = _figures({**line["losses"], **line["figures"]})
-        rate = f"{line['images_per_second']:,.0f} images/s"
-        self.note(f"{line['stage']}: {line['images']:,} of {total:,} images, {rate}, {_clock(left)} left, {figures}")
+            self.update(stage, images, total, rate, losses)
+        else:
+            self._line(stage, images, total, rate, {**losses, **line["figures"]})
+
+    def _line(self, stage: str, images: int, total: int, rate: float, figures: Mapping[str, float | None]) -> None:
+        left = max(0, total - images) / rate if rate else 0.0  # the last batch may go beyond
+        self.note(f"{stage}: {images:,} of {total:,} images, {rate:,.0f} images/s, {_clock(left)} left, "
+                  f"{_figures(figures)}")
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -66,6 +74,7 @@ class Reporter:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self._enabled:
             print(text, file=sys.stderr, flush=True)
+            self._noted = time.monotonic()
 
 
 def _figures(values: Mapping[str, float | None]) -> str:

@@ -44,6 +44,9 @@ from limner.training.watch import CollapseWatch, check_losses, spread, stop_for_
 _LOOK_SECONDS = 1.0
 """Between two ticks, losses are fetched from the device this often, to be shown and checked."""
 
+_SAVE_SECONDS = 300.0
+"""Between two ticks, a checkpoint is written this often: more work than that nobody loses to a kill."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -111,7 +114,7 @@ class StageTraining:
         self._recorder = StepRecorder() if self.fabric.device.type == "cuda" else None
         self._totals: dict[str, Tensor] = {}
         self._saved: Path | None = None
-        self._clock = self._looked = 0.0
+        self._clock = self._looked = self._saved_at = 0.0
 
     def run(self) -> None:
         """Trains to the end of the schedule and writes the components. Raises as ``training.loop.train`` says."""
@@ -123,7 +126,7 @@ class StageTraining:
         if self.state.step == 0 and self.fabric.is_global_zero:
             self._note_enlarged()
             self._draw_start(loader)
-        self._clock = self._looked = time.perf_counter()
+        self._clock = self._looked = self._saved_at = time.perf_counter()
         with contextlib.closing(prefetch(loader, self.state.step, self.fabric.device)) as batches:
             while self.state.images < self.schedule.images:
                 self._advance(next(batches)[1])
@@ -153,7 +156,10 @@ class StageTraining:
             self._looked = now
             means = self._means(1)
             self._check(means)
-            self.job.reporter.update(self.state.images, self._rate(), means)
+            self.job.reporter.update(self.name, self.state.images, self.schedule.images, self._rate(), means)
+            if self.fabric.is_global_zero and now - self._saved_at > _SAVE_SECONDS and not self.state.alike_ticks:
+                self._check_weights()
+                self._save(is_best=False)
         if any_process(self.job.interruption.wanted, self.fabric):
             self._stop_by_request()
 
@@ -190,6 +196,7 @@ class StageTraining:
         self._saved = self.folder.checkpoint_path(self.name, self.state.images)
         tensors, skeletons = checkpoint.collect(self.stage, self.averages.modules, self._totals)
         checkpoint.save(self._saved, tensors, skeletons, {"stage": self.name, "progress": asdict(self.state)})
+        self._saved_at = time.perf_counter()
         if not self.state.alike_ticks:  # while a collapse is suspected, the way back stays open
             self.folder.retain(self.name, self.job.settings.keep, self.state.best_images)
         ended = self.state.images >= self.schedule.images
