@@ -85,6 +85,15 @@ def test_a_caption_is_read_alike_alone_and_in_company(recurrence: Literal["lstm"
     torch.testing.assert_close(sentence[0], torch.cat([alone[0, :4, 1], alone[0, 4:, 0]]))
 
 
+def test_a_sentence_may_be_the_mean_of_its_words() -> None:
+    encoder = WordEncoder(DamsmText(sentence="mean", word_size=6), 10, 8).eval()
+    tokens, lengths = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]]), torch.tensor([4, 2])
+    words, sentences = encoder(tokens, lengths)
+    torch.testing.assert_close(sentences, torch.stack([words[0].mean(1), words[1, :, :2].mean(1)]))
+    torch.testing.assert_close(sentences[1:], encoder(tokens[1:, :2], lengths[1:])[1])
+
+
+
 @pytest.mark.parametrize("size", [16, 64, 96, 128])
 def test_the_small_image_encoder_takes_any_size(size: int) -> None:
     config = DamsmConfig(schedule=Schedule(images=1), image=DamsmImage(width=4), image_size=size, embedding=6)
