@@ -24,7 +24,7 @@ class _Parts:
         return self.parts
 
 
-SYSTEM = dataclasses.replace(toy.SYSTEM, painting_stage="words", build_painter=_Parts)
+SYSTEM = dataclasses.replace(toy.SYSTEM, painting_stages=("words",), build_painter=_Parts)
 
 
 def test_the_painter_is_there_from_the_painting_stage_on(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ class System:
     stages before it they are all that it depends on."""
     debug: Callable[[Any], Any]
     """Configuration -> one of the same structure, so small that every stage trains in seconds."""
-    painting_stage: str = ""
-    """The stage from which on the components make a painter; empty: the last."""
+    painting_stages: tuple[str, ...] = ()
+    """The stages that learn to paint: from the first on the components make a painter, whose images and scores are
+    those of the latest; empty: the last stage."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Extra inputs of painting that the system honours, name -> one line of help; anything else is refused."""
 

@@ -38,7 +38,7 @@ class Trainable(Protocol):
     def stage_names(self) -> Callable[[Any], tuple[str, ...]]: ...
 
     @property
-    def painting_stage(self) -> str: ...
+    def painting_stages(self) -> tuple[str, ...]: ...
 
     @property
     def build_stage(self) -> Callable[[str, Any, Corpus, Components, int], Stage]: ...
@@ -86,7 +86,7 @@ def train(system: Trainable, preset: str, config: Any, corpus: Corpus, run: Path
     ):
         description = fabric.broadcast(description)
         job = Job(system.name, preset, config, corpus, folder, settings, fabric, names, description["images"],
-                  description["tick"], interruption, reporter, log, system.painting_stage or names[-1],
+                  description["tick"], interruption, reporter, log, system.painting_stages or names[-1:],
                   system.build_stage, system.build_painter)
         if first:
             for index, path in enumerate(finished):

@@ -65,7 +65,7 @@ class Job:
     interruption: Interruption
     reporter: Reporter
     log: RunLog
-    painting_stage: str
+    painting_stages: tuple[str, ...]
     build_stage: Callable[[str, Any, Corpus, Components, int], Stage]
     build_painter: Callable[[Any, Components], Any]
 
@@ -97,7 +97,7 @@ class StageTraining:
         """``components`` is what the stages before handed on."""
         self.job, self.fabric, self.folder = job, job.fabric, job.folder
         self.index, self.name = index, job.stage_names[index]
-        self.paints = index >= job.stage_names.index(job.painting_stage)
+        self.paints = index >= job.stage_names.index(job.painting_stages[0])
         self._earlier = components
         with seeded_initialisation(job.settings.seed, f"{self.name}/build"):
             self.stage = job.build_stage(self.name, job.config, job.corpus, components.to(self.fabric.device),
@@ -220,9 +220,10 @@ class StageTraining:
 
     def _write_painter(self, components: Components, images: int) -> None:
         painter = self.job.build_painter(self.job.config, self._earlier | components)
-        scores, painting = dict(self.state.figures), self.job.painting_stage
+        scores, names = dict(self.state.figures), self.job.stage_names
+        painting = next(name for name in reversed(names[:self.index + 1]) if name in self.job.painting_stages)
         if self.name != painting:  # images and scores are those of the stage that learnt to paint
-            made = read_bundle(self.folder.stage_path(self.job.stage_names.index(painting), painting)).info
+            made = read_bundle(self.folder.stage_path(names.index(painting), painting)).info
             images, scores = made["taken_at_images"], made.get("scores", {})
         info = {
             "name": self.folder.root.resolve().name, "data": data_name(self.job.corpus),

@@ -37,6 +37,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(plain: Path, tmp_path: Path, stage: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         _train(tmp_path / "run", interrupted(SYSTEM, stage, 5))
+    # what there is by then can be tried: the sketch first, then its refinement
+    side = 16 if stage == "sketch" else 64
+    assert load(tmp_path / "run", device="cpu")("a small red ring", seed=1).image.size == (side, side)
     _train(tmp_path / "run", resume=True)
     same_runs(plain, tmp_path / "run")
 

@@ -53,7 +53,7 @@ SYSTEM = System(
     build_painter=build_painter,
     stage_settings=stage_settings,
     debug=debug_form,
-    painting_stage="drawing",
+    painting_stages=("drawing",),
     inputs={"temperature": "factor on the noise of the latent numbers, 0 to 1 (1: as in training); less is plainer and "
                            "more legible"},
 )

@@ -71,7 +71,7 @@ SYSTEM = System(
     build_painter=build_painter,
     stage_settings=stage_settings,
     debug=debug_form,
-    painting_stage="gan",
+    painting_stages=("gan",),
     inputs={
         **BLEND_INPUTS,
         "complete": "0 to paint from the caption alone, where a prior would complete it first (default 1)",

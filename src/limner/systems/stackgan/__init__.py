@@ -57,6 +57,7 @@ SYSTEM = System(
     build_stage=build_stage,
     build_painter=build_painter,
     stage_settings=stage_settings,
+    painting_stages=("sketch", "refinement"),
     debug=debug_form,
     inputs={
         **BLEND_INPUTS,
