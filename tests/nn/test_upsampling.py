@@ -12,7 +12,7 @@ def test_doubling_and_convolution_in_one() -> None:
                        for shape in ((2, 3, 4, 5), (6, 3, 3, 3), (6,)))
     expected = functional.conv2d(functional.interpolate(x, scale_factor=2), weight, bias, padding=1)
     result = doubled(x, weight, bias)
-    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(result, expected.detach())
     towards = torch.randn(expected.shape, generator=numbers, dtype=torch.float64)
     for ours, theirs in zip(torch.autograd.grad(result, (x, weight, bias), towards),
                             torch.autograd.grad(expected, (x, weight, bias), towards), strict=True):
@@ -36,6 +36,9 @@ def test_a_doubling_is_a_convolution_of_the_enlarged_map_also_made_for_painting(
     enlarged = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = functional.conv2d(enlarged, layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected)
+    probe = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad((y * probe).sum(), layer.weight) for y in (layer(x), expected))
+    torch.testing.assert_close(ours, theirs)
     painting = doubling_for_painting(layer.requires_grad_(False))
     assert isinstance(painting, SmallDoubling) == (side < 16)
     result = painting(x)
