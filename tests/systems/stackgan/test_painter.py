@@ -142,13 +142,6 @@ def test_inputs_that_cannot_be_used_are_refused(inputs: dict[str, Any], words: s
         _painter()(RED, **inputs)
 
 
-def test_save_and_load(tmp_path: Path) -> None:
-    painter = _painter("coco")
-    again = load(painter.save_pretrained(tmp_path / "bundle"), device="cpu")
-    assert again.config == painter.config
-    assert _same(again(RED, seed=3).image, painter(RED, seed=3).image)
-
-
 def test_a_painter_of_sketches_alone_shows_the_sketch() -> None:
     painter = _painter()
     components = painter.components
@@ -191,16 +184,20 @@ def test_a_table_of_embeddings_takes_the_place_of_the_text_encoder(tmp_path: Pat
         _components(replace(config, text=EmbeddingFile(folder=str(tmp_path / "table"), embedding=16)))
 
 
-def test_components_are_the_weights_that_were_given() -> None:
+def test_components_are_the_weights_that_were_given_and_hold_the_whitening_once() -> None:
     given = _components(stackgan_debug())
     kept = SYSTEM.build_painter(stackgan_debug(), given).components()
     assert kept.weights.keys() == given.weights.keys() - {"image_encoder"}
-    for name in ("sketch", "refinement"):
-        assert all(torch.equal(kept.weights[name][key], value) for key, value in given.weights[name].items())
+    shared = {key for key in given.weights["sketch"] if key.startswith("augmentation.whitened.")}
+    assert shared
+    assert kept.weights["refinement"].keys() == given.weights["refinement"].keys() - shared
+    for name, weights in kept.weights.items():
+        assert all(torch.equal(given.weights[name][key], value) for key, value in weights.items())
 
 
-def test_to_a_device_takes_every_network_along() -> None:
-    painter = _painter()
-    moved = SYSTEM.build_painter(painter.config, painter.components).to(torch.device("meta"))
-    for network in (moved.text_encoder, moved.sketch, moved.refinement):  # type: ignore[attr-defined]
-        assert {value.device.type for value in network.state_dict().values()} == {"meta"}
+@pytest.mark.parametrize("which", ["debug", "coco"])
+def test_a_bundle_paints_what_its_painter_paints(which: str, tmp_path: Path) -> None:
+    painter = _painter(which)
+    again = load(painter.save_pretrained(tmp_path / "bundle"), device="cpu")
+    assert again.config == painter.config
+    assert _same(again(RED, seed=3).image, painter(RED, seed=3).image)

@@ -58,13 +58,14 @@ def aligndraw_shapes() -> AlignDrawConfig:
 
 def aligndraw_faces() -> AlignDrawConfig:
     """alignDRAW on drawn faces (examples/faces), 64 x 64 colour, with what helped it on digits on one core: 12 strokes,
-    scaled first weights, Adam, latent numbers that are dear."""
+    scaled first weights, Adam, latent numbers that are dear; then sharpened."""
     quick = aligndraw_digits_quick()
     return replace(
         quick,
-        drawing=replace(quick.drawing, schedule=Schedule(images=150_000, tick=10_000, average_half_life=5_000),
+        drawing=replace(quick.drawing, schedule=Schedule(images=570_000, tick=10_000, average_half_life=5_000),
                         image_size=64, channels=3, steps=12, write_size=16, write_side=0.5, first_canvas=0.0),
         captions=CaptionConfig(length=40, alignment=128),
+        sharpening=SharpeningConfig(schedule=Schedule(images=100_000, tick=10_000)),
     )
 
 

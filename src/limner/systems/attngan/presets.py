@@ -48,15 +48,16 @@ def attngan_coco() -> AttnGanConfig:
 
 
 def attngan_birds_64() -> AttnGanConfig:
-    """AttnGAN for small machines and pictures of one's own: 32 and 64 px, small image encoder, spectral normalisation,
-    right mask, averaged statistics, differentiable augmentation."""
+    """AttnGAN for small machines and photographs of one's own: 32 and 64 px, as attngan-shapes, with mirrored, cropped
+    and shifted pictures, more of DAMSM's losses, and lower rates."""
+    shapes = attngan_shapes()
     return AttnGanConfig(
-        damsm=DamsmConfig(schedule=Schedule(images=1_000_000, tick=50_000, best="r_precision"),
-                          text=DamsmText(word_size=128, min_count=2), scale_size=72, flip=True, learning_rate=1e-3),
-        gan=GanConfig(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), stages=2,
-                      base_size=32, discriminator_width=48, batch_size=32, scale_size=72, flip=True,
-                      discriminator="spectral", augment="color,translation,cutout", discriminator_rate=4e-4,
-                      wrong_captions=1),
+        damsm=replace(shapes.damsm, schedule=Schedule(images=200_000, tick=20_000, best="r_precision"),
+                      text=DamsmText(word_size=128, min_count=2, dropout=0.25, sentence="mean"), image=DamsmImage(),
+                      scale_size=72, flip=True, mask_classes=True),
+        gan=replace(shapes.gan, schedule=Schedule(images=370_000, tick=20_000, average_half_life=20_000), length=18,
+                    noise_size=100, scale_size=72, flip=True, augment="translation", discriminator_width=48,
+                    matching_weight=1.0, wrong_captions=1, generator_rate=5e-4, discriminator_rate=5e-4),
     )
 
 
@@ -65,17 +66,16 @@ def attngan_shapes() -> AttnGanConfig:
     discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and gradient penalty and close
     wrong captions; a tenth of the authors' weight of DAMSM's losses; sentences that are the means of their words;
     variety from noise; no mirroring, cropping or augmentation."""
-    birds = attngan_birds_64()
     return AttnGanConfig(
-        damsm=replace(birds.damsm, schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), scale_size=0,
-                      flip=False, text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
-                      image=DamsmImage(width=32), mask_classes=False),
-        gan=replace(birds.gan, schedule=Schedule(images=230_000, tick=10_000, average_half_life=10_000), scale_size=0,
-                    flip=False, augment="", length=30, discriminator_width=32, discriminator="matching",
-                    wrong_captions=4, close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3,
-                    discriminator_rate=1e-3, decay_from=0.5, generator_width=24, modulated=True, loss="hinge",
-                    matching_weight=0.5, kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.01,
-                    second_beta=0.99, first_deviation=0.25),
+        damsm=DamsmConfig(schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), learning_rate=1e-3,
+                          text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
+                          image=DamsmImage(width=32), mask_classes=False),
+        gan=GanConfig(schedule=Schedule(images=360_000, tick=10_000, average_half_life=10_000), stages=2, base_size=32,
+                      length=30, batch_size=32, discriminator_width=32, discriminator="matching", wrong_captions=4,
+                      close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3, discriminator_rate=1e-3,
+                      decay_from=0.5, generator_width=24, modulated=True, loss="hinge", matching_weight=0.5,
+                      kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.01, second_beta=0.99,
+                      first_deviation=0.25),
     )
 
 
@@ -90,12 +90,13 @@ def attngan_shapes_paper() -> AttnGanConfig:
 
 
 def attngan_faces() -> AttnGanConfig:
-    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, with words that occur at least twice, and shorter."""
+    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, wider, with words that occur at least twice, and
+    longer captions."""
     shapes = attngan_shapes()
     return AttnGanConfig(
-        damsm=replace(shapes.damsm, schedule=replace(shapes.damsm.schedule, images=60_000),
-                      text=replace(shapes.damsm.text, min_count=2, length=40)),
-        gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=120_000), length=40),
+        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
+        gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=300_000), length=40, generator_width=32,
+                    discriminator_width=48),
     )
 
 

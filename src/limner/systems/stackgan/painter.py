@@ -47,12 +47,16 @@ class StackGanPainter:
                                         components.weights["caption_embeddings"]["embeddings"])
         else:
             self.text_encoder, self.tokeniser = load_text_encoder(config.text, components)
-        self._weights = {name: components.weights[name] for name in ("sketch", "refinement")
-                         if name in components.weights}
-        self.sketch = _loaded(build_sketch_generator(config), components.weights["sketch"])
+        sketch = components.weights["sketch"]
+        self.sketch = _loaded(build_sketch_generator(config), sketch)
         self.refinement = None
+        self._weights = {"sketch": sketch}
         if "refinement" in components.weights:
-            self.refinement = _loaded(build_refinement_generator(config), components.weights["refinement"])
+            whitening = {name: value for name, value in sketch.items() if name.startswith("augmentation.whitened.")}
+            refinement = components.weights["refinement"]
+            self.refinement = _loaded(build_refinement_generator(config), {**refinement, **whitening})
+            # both stages whiten captions alike: a bundle has the numbers once
+            self._weights["refinement"] = {name: value for name, value in refinement.items() if name not in whitening}
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:

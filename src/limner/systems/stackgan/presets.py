@@ -61,20 +61,22 @@ def stackgan_coco() -> StackGanConfig:
 
 
 def stackgan_birds_64_128() -> StackGanConfig:
-    """Birds on small machines: a sketch of 64 pixels, a refinement of 128, half and a quarter of the widths."""
-    return StackGanConfig(
-        text=_small_text(images=400_000, best="top1", scale_size=72, flip=True, min_count=2),
-        networks=replace(Networks(), image_size=128, generator_width=64, discriminator_width=32, residual_blocks=2),
-        sketch=GanTraining(schedule=Schedule(images=2_000_000, tick=20_000, average_half_life=20_000), batch_size=32,
-                           halve_every=100),
-        refinement=GanTraining(schedule=Schedule(images=1_000_000, tick=20_000, average_half_life=20_000),
-                               batch_size=16, halve_every=100),
+    """Birds (or other photographs) on small machines: 64 then 128 pixels, with our changes, mirrored and shifted
+    pictures and lower rates."""
+    paper = stackgan_shapes_paper()
+    training = replace(paper.sketch, schedule=replace(paper.sketch.schedule, tick=20_000, average_half_life=20_000),
+                       crop=True, flip=True, augment="translation")
+    return _improved(
+        replace(paper, text=_small_text(images=100_000, best="top1", scale_size=72, flip=True, min_count=2),
+                networks=replace(paper.networks, noise_size=100), sketch=training,
+                refinement=replace(training, batch_size=16)),
+        sketch_images=540_000, refinement_images=120_000, learning_rate=5e-4,
     )
 
 
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation)."""
-    return _improved(stackgan_shapes_paper(), sketch_images=560_000, refinement_images=80_000)
+    return _improved(stackgan_shapes_paper(), sketch_images=540_000, refinement_images=120_000)
 
 
 def stackgan_shapes_paper() -> StackGanConfig:
@@ -93,8 +95,8 @@ def stackgan_faces() -> StackGanConfig:
     """Drawn faces (or other clean pictures) with captions of one's own folder, 64 then 128 pixels, with our changes."""
     config = stackgan_shapes_paper()
     text = _small_text(images=150_000, image=ImageEncoderConfig(width=24))
-    return _improved(replace(config, text=replace(text, text=replace(text.text, length=40))), sketch_images=160_000,
-                     refinement_images=40_000, wrong_captions=4)
+    return _improved(replace(config, text=replace(text, text=replace(text.text, length=40))), sketch_images=300_000,
+                     refinement_images=80_000, wrong_captions=4)
 
 
 def _improved(config: StackGanConfig, *, sketch_images: int, refinement_images: int, **changes: Any) -> StackGanConfig:
