@@ -101,14 +101,15 @@ def test_stages_of_another_run_are_taken_over_where_nothing_differs(limner: Run)
     assert limner("train", "gan-cls-debug", "data", "--out", "short", *change, "--resume").status == 0
 
 
-def test_a_trained_painter_gets_a_prior_without_being_trained_again(limner: Run) -> None:
+@pytest.mark.parametrize(("preset", "earlier"), [("gan-cls-debug", "text-encoder, gan"),
+                                                 ("attngan-debug", "damsm, gan")])
+def test_a_trained_painter_gets_a_prior_without_being_trained_again(limner: Run, preset: str, earlier: str) -> None:
     assert limner("data", "make", "shapes", "data", "--count", 40).status == 0
-    assert limner("train", "gan-cls-debug", "data", "--out", "first", "--device", "cpu").status == 0
+    assert limner("train", preset, "data", "--out", "first", "--device", "cpu").status == 0
     prior = ("--set", "prior.schedule.images=640", "--set", "prior.width=8", "--set", "prior.batch_size=32")
-    done = limner("train", "gan-cls-debug", "data", "--out", "second", "--device", "cpu", *prior,
-                  "--stages-from", "first")
+    done = limner("train", preset, "data", "--out", "second", "--device", "cpu", *prior, "--stages-from", "first")
     assert done.status == 0
-    assert "taken over from first: text-encoder, gan" in done.err
+    assert f"taken over from first: {earlier}" in done.err
     first, second = (json.loads(Path(f"{run}/painter/config.json").read_text()) for run in ("first", "second"))
     assert second["info"] == {**first["info"], "name": "second"}
     caption = ("paint", "a circle", "--seed", 3, "-n", 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan
 from limner.data.pictures import Corpus, PictureSet
-from limner.matching.config import MatchingConfig, PriorConfig
+from limner.matching.config import PriorConfig
 from limner.matching.prior import CaptionPrior, build_prior
-from limner.matching.stage import encode_captions, load_text_encoder
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal
@@ -31,25 +30,21 @@ class PriorStage:
 
     averaged = ("prior",)
 
-    def __init__(self, config: PriorConfig, matching: MatchingConfig, corpus: Corpus, components: Components, seed: int
-                 ) -> None:
-        self.config, self.image_size = config, matching.image_size
-        encoder, tokeniser = load_text_encoder(matching, components)
-
-        def embed(pictures: PictureSet) -> Tensor:
-            return encode_captions(encoder, tokeniser.encode(pictures.captions)).clone()
-
+    def __init__(self, config: PriorConfig, read: Callable[[Sequence[str]], Tensor], corpus: Corpus, seed: int, *,
+                 image_size: int) -> None:
+        """``read`` turns captions into embeddings (N, D) on the CPU; pictures of ``image_size`` are in the cache."""
+        self.config, self.image_size = config, image_size
         train = corpus.split("train")
-        self.embeddings, self.complete = embed(train), complete_captions(train)
+        self.embeddings, self.complete = read(train.captions).clone(), complete_captions(train)
         held_out = next((corpus.split(name) for name in ("val", "test") if name in corpus.splits()), None)
         self._held_out = None
         if held_out is not None:
-            embeddings, numbers = embed(held_out), complete_captions(held_out)
+            embeddings, numbers = read(held_out.captions).clone(), complete_captions(held_out)
             last = torch.from_numpy(held_out.caption_ranges[:, 1] - 1)  # of each picture: often a short caption
             chosen = torch.linspace(0, len(held_out) - 1, min(_VALIDATED, len(held_out))).long()
             self._held_out = embeddings[last[chosen]], embeddings[numbers[chosen]]
         with seeded_initialisation(seed, "prior"):
-            self.prior = build_prior(config, matching.text.embedding)
+            self.prior = build_prior(config, self.embeddings.shape[1])
         fit_whitening(self.prior, self.embeddings[self.complete])
         self.modules: dict[str, nn.Module] = {"prior": self.prior}
         self.optimisers = {"prior": torch.optim.Adam(self.prior.parameters(), config.learning_rate, fused=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +152,12 @@ def encode_captions(encoder: nn.Module, tokens: Tensor | np.ndarray) -> Tensor:
     tokens = torch.as_tensor(tokens)
     device = next(encoder.parameters()).device
     return torch.cat([encoder(chunk.to(device, torch.int64)).float().cpu() for chunk in tokens.split(_CHUNK)])
+
+
+def caption_reader(config: MatchingConfig, components: Components) -> Callable[[Sequence[str]], Tensor]:
+    """What turns captions into vectors (N, D), float32 on the CPU."""
+    encoder, tokeniser = load_text_encoder(config, components)
+    return lambda captions: encode_captions(encoder, tokeniser.encode(captions))
 
 
 @torch.inference_mode()

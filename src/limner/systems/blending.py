@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from limner.systems.protocol import Request
 
 BLEND_INPUTS = {
     "blend": "a second caption to blend into the first",
@@ -18,6 +23,21 @@ BLEND_INPUTS = {
 def blend_amount(inputs: Mapping[str, Any]) -> float:
     """How far to go, 0 to 1; half way where nothing is said."""
     return float(inputs.get("blend_amount", 0.5))
+
+
+def blended_noise(request: Request, purpose: str, size: int, *, index: int | None = None) -> Tensor:
+    """Standard normal noise (size,) of a request (or of another index), on the way to that of a second seed where it
+    asks for one."""
+    import torch
+
+    from limner.randomness import normal
+
+    index = request.index if index is None else index
+    noise = normal(request.seed, purpose, index, shape=(size,))
+    if "blend_seed" not in request.inputs:
+        return noise
+    other = normal(request.inputs["blend_seed"], purpose, index, shape=(size,))
+    return torch.lerp(noise, other, blend_amount(request.inputs))
 
 
 def check_blend(inputs: Mapping[str, Any]) -> None:

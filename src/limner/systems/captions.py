@@ -13,7 +13,7 @@ from limner.data.batch import as_float, as_uint8
 from limner.data.pictures import Corpus, PictureSet
 from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
-from limner.matching.stage import encode_captions, load_image_encoder, load_text_encoder
+from limner.matching.stage import caption_reader, load_image_encoder
 from limner.randomness import normal, stream
 from limner.text.overlap import WordOverlap
 from limner.text.tokenisers import Tokeniser
@@ -37,9 +37,8 @@ Encode = Callable[[Sequence[str]], Tensor]
 
 def matched_captions(config: MatchingConfig, corpus: Corpus, components: Components) -> Captions:
     """Captions that the text encoder of a matching stage embeds; its image encoder is the judge."""
-    encoder, tokeniser = load_text_encoder(config, components)
-    return Captions(corpus, lambda captions: encode_captions(encoder, tokeniser.encode(captions)),
-                    judge=load_image_encoder(config, components), judge_size=config.image_size)
+    return Captions(corpus, caption_reader(config, components), judge=load_image_encoder(config, components),
+                    judge_size=config.image_size)
 
 
 def held_out_pictures(corpus: Corpus) -> PictureSet:

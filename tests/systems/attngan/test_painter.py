@@ -8,12 +8,15 @@ import torch
 
 from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
+from limner.errors import LimnerError
 from limner.matching.damsm.scorer import DamsmScorer, r_precision_of
+from limner.painting.blend import blend_requests
 from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.painter import AttnGanPainter
 from limner.systems.attngan.presets import attngan_paper_debug
+from limner.systems.protocol import Request
 from limner.training.stage import Components, weights_of
 
 SYSTEM = get_system("attngan")
@@ -81,6 +84,51 @@ def test_a_picture_is_the_same_alone_and_in_company(painter: Painter) -> None:
     assert not np.array_equal(company[1].array, alone.array)
 
 
+def test_a_blend_goes_from_one_caption_to_the_other_and_looks_up_the_words_of_both(painter: Painter) -> None:
+    other = "a large blue square"
+    first, half, last = painter.paint(blend_requests(CAPTION, other, seed=3, steps=3))
+    ends = painter([CAPTION, other], seed=3)
+    for blended, end in zip((first, last), ends, strict=True):  # sums over more words: other last bits
+        assert np.abs(blended.array.astype(int) - end.array).max() <= 1
+    maps = half.attention["64"]
+    assert maps.words == ("a", "small", "red", "ring", "a", "large", "blue", "square")
+    assert maps.maps.shape == (8, 32, 32)
+    np.testing.assert_allclose(maps.maps.sum(0), 1, rtol=1e-5)
+    np.testing.assert_array_equal(first.attention["64"].maps[4:], 0)
+    np.testing.assert_allclose(first.attention["64"].maps[:4], ends[0].attention["64"].maps, atol=1e-5)
+    np.testing.assert_array_equal(last.attention["64"].maps[:4], 0)
+    shares = maps.maps[4:].sum(0)
+    assert shares.min() > 0.2
+    assert shares.max() < 0.8
+    assert not np.array_equal(half.array, first.array)
+    assert not np.array_equal(half.array, last.array)
+
+
+def test_a_blend_of_seeds_ends_at_its_seeds(painter: Painter) -> None:
+    first, half, last = painter.paint(blend_requests(CAPTION, seed=3, to_seed=4, steps=3))
+    for blended, seed in ((first, 3), (last, 4)):
+        assert np.array_equal(blended.array, painter(CAPTION, seed=seed).array)
+    assert not np.array_equal(half.array, first.array)
+
+
+def test_a_blend_is_the_same_alone_and_in_company(painter: Painter) -> None:
+    blend = Request(CAPTION, 3, 0, {"blend": "two green stars", "blend_amount": 0.3})
+    requests = [Request(CAPTION, 3, 0), blend, Request("red", 1, 0, {"blend": CAPTION}), Request("red", 1, 2)]
+    together = list(painter.paint(requests))
+    for request, painting in zip(requests, together, strict=True):
+        assert np.array_equal(painting.array, next(iter(painter.paint([request]))).array)
+
+
+@pytest.mark.parametrize(("inputs", "words"), [
+    ({"blend": " "}, "blend must be a second caption"),
+    ({"blend_amount": 0.5}, "nothing to blend"),
+    ({"complete": 0}, "has no prior over complete captions"),
+])
+def test_inputs_that_cannot_be_used_are_refused(painter: Painter, inputs: dict[str, object], words: str) -> None:
+    with pytest.raises(LimnerError, match=words):
+        painter(CAPTION, **inputs)
+
+
 def test_large_pictures_are_painted_one_by_one(trained: Components) -> None:
     debug = attngan_paper_debug()
     config = replace(debug, gan=replace(debug.gan, base_size=64, scale_size=0))
@@ -100,6 +148,7 @@ def test_what_cannot_be_read_is_told(painter: Painter) -> None:
     assert "zebra" in painter("a red zebra").warnings[0]
     assert painter("a red ring").warnings == ()
     assert "64 words" in painter(" ".join(["red"] * 65)).warnings[-1]
+    assert painter("a red ring", blend="a red zebra").warnings == ("second caption: unknown words, left out: 'zebra'",)
 
 
 def test_the_scorer_explains_and_judges(trained: Components, corpus: Corpus) -> None:

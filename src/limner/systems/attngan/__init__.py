@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
+from limner.matching.config import COMPLETE_INPUTS
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.presets import PRESETS, debug_form
+from limner.systems.blending import BLEND_INPUTS
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:
@@ -14,12 +16,9 @@ if TYPE_CHECKING:
     from limner.systems.attngan.painter import AttnGanPainter
     from limner.training.stage import Components, Stage
 
-_STAGES = ("damsm", "gan")
-
-
 def stage_names(config: AttnGanConfig) -> tuple[str, ...]:
-    """damsm, gan."""
-    return _STAGES
+    """damsm, gan, and prior where the configuration asks for one."""
+    return ("damsm", "gan", *(("prior",) if config.prior is not None else ()))
 
 
 def build_stage(name: str, config: AttnGanConfig, corpus: Corpus, components: Components, seed: int) -> Stage:
@@ -32,12 +31,18 @@ def build_stage(name: str, config: AttnGanConfig, corpus: Corpus, components: Co
         from limner.systems.attngan.stage import AttnGanStage
 
         return AttnGanStage(config, corpus, components, seed)
-    raise LimnerError(f"AttnGAN has no stage {name!r}; it has {', '.join(_STAGES)}.")
+    if name == "prior" and config.prior is not None:
+        from limner.matching.damsm.scorer import DamsmScorer
+        from limner.matching.prior_stage import PriorStage
+
+        scorer = DamsmScorer(config.damsm, components, name="this run's own")
+        return PriorStage(config.prior, scorer.captions, corpus, seed, image_size=config.damsm.image_size)
+    raise LimnerError(f"AttnGAN has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
 def stage_settings(config: AttnGanConfig, name: str) -> tuple[Any, ...]:
     """The parts of the configuration that a stage is trained by."""
-    return {"damsm": (config.damsm,), "gan": (config.gan,)}[name]
+    return {"damsm": (config.damsm,), "gan": (config.gan,), "prior": (config.prior,)}[name]
 
 
 def build_painter(config: AttnGanConfig, components: Components) -> AttnGanPainter:
@@ -57,4 +62,6 @@ SYSTEM = System(
     build_painter=build_painter,
     stage_settings=stage_settings,
     debug=debug_form,
+    painting_stages=("gan",),
+    inputs={**BLEND_INPUTS, **COMPLETE_INPUTS},
 )

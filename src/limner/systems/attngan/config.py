@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limner.errors import LimnerError
+from limner.matching.config import PriorConfig
 from limner.matching.damsm.config import DamsmConfig
 from limner.training.schedule import Schedule
 
@@ -156,12 +157,15 @@ class GanConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttnGanConfig:
-    """AttnGAN: DAMSM, then the adversarial stage with its help."""
+    """AttnGAN: DAMSM, then the adversarial stage with its help, and perhaps a prior over captions."""
 
     damsm: DamsmConfig
     """The matching model."""
     gan: GanConfig
     """The adversarial stage."""
+    prior: PriorConfig | None = None
+    """A prior that draws a complete caption's vector for a short one (ours); the words that regions look up stay those
+    of the short one."""
 
     def __post_init__(self) -> None:
         damsm = self.damsm

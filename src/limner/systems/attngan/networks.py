@@ -84,14 +84,15 @@ class WordAttention(nn.Module):
         super().__init__()
         self.project = nn.Linear(word_size, channels, bias=False)
 
-    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, official_mask: bool = False
-                ) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, favour: Tensor | None = None,
+                official_mask: bool = False) -> tuple[Tensor, Tensor]:
         """Looks the words up.
 
         Args:
             x: (B, C, H, W).
             words: (B, D, T), zero where there is no word.
             padding: bool (B, T), true there.
+            favour: (B, T), added to the products: the logarithm of how much each word counts.
             official_mask: as the authors' code does, which lays the masks out in another order than the places: place
                 number r of the whole batch gets the mask of caption r modulo B. With one caption, or captions of equal
                 length, the two agree. All published weights were trained so.
@@ -106,7 +107,10 @@ class WordAttention(nn.Module):
         if official_mask:
             order = torch.arange(rows * height * width, device=x.device) % rows
             hidden = padding[order.view(rows, height * width)]
-        logits = (places @ keys.transpose(1, 2)).float().masked_fill(hidden, -torch.inf)
+        logits = (places @ keys.transpose(1, 2)).float()
+        if favour is not None:
+            logits = logits + favour[:, None]
+        logits = logits.masked_fill(hidden, -torch.inf)
         shares = logits.softmax(dim=2)
         contexts = (shares.to(keys.dtype) @ keys).transpose(1, 2).unflatten(2, (height, width))
         return contexts, shares.transpose(1, 2).unflatten(2, (height, width))
@@ -159,9 +163,10 @@ class RefiningStage(nn.Module):
         self.residuals = nn.Sequential(*(ResidualBlock(2 * width) for _ in range(residual_blocks)))
         self.up = UpBlock(2 * width, width, side=side)
 
-    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, official_mask: bool) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None, *, official_mask: bool
+                ) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
-        contexts, shares = self.attention(x, words, padding, official_mask=official_mask)
+        contexts, shares = self.attention(x, words, padding, favour=favour, official_mask=official_mask)
         joined = torch.cat([x, contexts.to(x.dtype)], dim=1)
         return self.up(self.residuals(joined)), shares
 
@@ -175,9 +180,10 @@ class ModulatedRefiningStage(nn.Module):
         self.residuals = nn.ModuleList(ModulatedBlock(2 * width, modulating) for _ in range(residual_blocks))
         self.up = ModulatedUpBlock(2 * width, width, modulating, side=side)
 
-    def forward(self, x: Tensor, words: Tensor, padding: Tensor, modulating: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None, modulating: Tensor
+                ) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
-        contexts, shares = self.attention(x, words, padding)
+        contexts, shares = self.attention(x, words, padding, favour=favour)
         x = torch.cat([x, contexts.to(x.dtype)], dim=1)
         for block in self.residuals:
             x = block(x, modulating)
@@ -200,8 +206,8 @@ class AnyGenerator(nn.Module):
     conditioning: ConditioningAugmentation
     heads: nn.ModuleList
 
-    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor
-                ) -> Painted:
+    def forward(self, noise: Tensor, condition_noise: Tensor | None, sentences: Tensor, words: Tensor, padding: Tensor,
+                favour: Tensor | None = None) -> Painted:
         """Paints.
 
         Args:
@@ -209,13 +215,15 @@ class AnyGenerator(nn.Module):
             condition_noise: (B, condition_size) for the condition's sample; without it, its mean. The authors' code
                 draws it when it paints too, not only in training.
             sentences: (B, D). ``words``: (B, D, T). ``padding``: bool (B, T), true where there is no word.
+            favour: (B, T), see ``WordAttention``.
         """
         condition = self.conditioning(sentences, condition_noise)
-        maps, shares = self.grow(torch.cat([condition.code, noise], dim=1), words, padding)
+        maps, shares = self.grow(torch.cat([condition.code, noise], dim=1), words, padding, favour)
         images = [torch.tanh(head(x)) for head, x in zip(self.heads, maps[-len(self.heads) :], strict=True)]
         return Painted(images, shares, condition)
 
-    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None
+             ) -> tuple[list[Tensor], list[Tensor]]:
         """Condition and noise (B, inputs) and the words to what the heads paint, a map (B, width, S, S) for every side,
         and to the shares of the words."""
         raise NotImplementedError
@@ -249,10 +257,11 @@ class Generator(AnyGenerator):
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1, bias=False) for _ in range(heads))
 
-    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None
+             ) -> tuple[list[Tensor], list[Tensor]]:
         maps, shares = [self.first(vector)], []
         for stage in self.refining:
-            x, share = stage(maps[-1], words, padding, official_mask=self.official_mask)
+            x, share = stage(maps[-1], words, padding, favour, official_mask=self.official_mask)
             maps.append(x)
             shares.append(share)
         return maps, shares
@@ -276,11 +285,12 @@ class ModulatedGenerator(AnyGenerator):
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for _ in range(heads))
 
-    def grow(self, vector: Tensor, words: Tensor, padding: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def grow(self, vector: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None
+             ) -> tuple[list[Tensor], list[Tensor]]:
         modulating = functional.leaky_relu(self.modulating(vector), 0.2)
         maps, shares = [self.first(vector, modulating)], []
         for stage in self.refining:
-            x, share = stage(maps[-1], words, padding, modulating)
+            x, share = stage(maps[-1], words, padding, favour, modulating)
             maps.append(x)
             shares.append(share)
         return [functional.leaky_relu(x, 0.2) for x in maps], shares

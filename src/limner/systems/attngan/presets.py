@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from limner.matching.config import PriorConfig
 from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
 from limner.systems.attngan.config import AttnGanConfig, GanConfig
 from limner.training.schedule import Schedule
@@ -90,13 +91,14 @@ def attngan_shapes_paper() -> AttnGanConfig:
 
 
 def attngan_faces() -> AttnGanConfig:
-    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, wider, with words that occur at least twice, and
-    longer captions."""
+    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, wider, with words that occur at least twice, longer
+    captions, and a prior that completes short ones."""
     shapes = attngan_shapes()
     return AttnGanConfig(
         damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
         gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=300_000), length=40, generator_width=32,
                     discriminator_width=48),
+        prior=PriorConfig(schedule=Schedule(images=4_000_000, tick=400_000, average_half_life=100_000)),
     )
 
 
@@ -123,7 +125,9 @@ def debug_form(config: AttnGanConfig) -> AttnGanConfig:
         condition_size=4, generator_width=4, discriminator_width=4, batch_size=8,
         residual_blocks=min(1, config.gan.residual_blocks), scale_size=_debug_scale(config.gan.scale_size),
     )
-    return AttnGanConfig(damsm=damsm, gan=gan)
+    prior = config.prior and replace(config.prior, width=8, blocks=1, batch_size=8, steps=2,
+                                     schedule=_debug_schedule(config.prior.schedule))
+    return AttnGanConfig(damsm=damsm, gan=gan, prior=prior)
 
 
 def _debug_schedule(schedule: Schedule) -> Schedule:

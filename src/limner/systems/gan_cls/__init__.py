@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
+from limner.matching.config import COMPLETE_INPUTS
 from limner.systems.blending import BLEND_INPUTS
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
 from limner.systems.gan_cls.presets import PRESETS, debug_form
@@ -43,8 +44,10 @@ def build_stage(name: str, config: GanClsConfig, corpus: Corpus, components: Com
         return StyleEncoderStage(config, config.style, corpus, components, seed)
     if name == "prior" and config.prior is not None:
         from limner.matching.prior_stage import PriorStage
+        from limner.matching.stage import caption_reader
 
-        return PriorStage(config.prior, config.matching, corpus, components, seed)
+        return PriorStage(config.prior, caption_reader(config.matching, components), corpus, seed,
+                          image_size=config.matching.image_size)
     raise LimnerError(f"GAN-CLS has no stage {name!r} here; it has {', '.join(stage_names(config))}.")
 
 
@@ -74,7 +77,7 @@ SYSTEM = System(
     painting_stages=("gan",),
     inputs={
         **BLEND_INPUTS,
-        "complete": "0 to paint from the caption alone, where a prior would complete it first (default 1)",
+        **COMPLETE_INPUTS,
         "style": "a picture whose style (pose, ground ...) is kept; needs a painter with a style encoder",
     },
 )

@@ -14,13 +14,12 @@ from torch import Tensor
 from limner.data.batch import as_float, as_uint8
 from limner.data.decoding import decode_picture, squash
 from limner.errors import LimnerError
-from limner.matching.prior import load_prior
 from limner.matching.stage import load_text_encoder
 from limner.nn.layout import channels_last
 from limner.nn.painting_form import for_painting
-from limner.randomness import normal
-from limner.systems.blending import blend_amount, check_blend
+from limner.systems.blending import blend_amount, blended_noise, check_blend
 from limner.systems.captions import unread
+from limner.systems.completing import Completion
 from limner.systems.gan_cls.build import build_generator, build_style_encoder
 from limner.systems.gan_cls.config import GanClsConfig
 from limner.systems.protocol import Picture, Request
@@ -45,18 +44,14 @@ class GanClsPainter:
         if config.style is not None and "style_encoder" in components.weights:
             encoder = build_style_encoder(config, config.style)
             self.style_encoder = channels_last(loaded(encoder, components.weights["style_encoder"]))
-        self.prior = None
-        if config.prior is not None and "prior" in components.weights:
-            self.prior = load_prior(config.prior, config.matching.text.embedding, components)
+        self.completion = Completion(config.prior, config.matching.text.embedding, components)
         self.device = torch.device("cpu")
 
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
         """Raises LimnerError for an input that cannot be used."""
         for request in requests:
             _check_inputs(request.inputs)
-            if "complete" in request.inputs and self.prior is None:
-                raise LimnerError("this painter has no prior over complete captions: complete would change nothing. "
-                                  "Train one with limner train ... --set prior.schedule.images=4000000.")
+            self.completion.check(request.inputs)
         return paint_in_rows(requests, self._paint_rows)
 
     def stream(self, request: Request) -> Iterator[Picture]:
@@ -76,20 +71,12 @@ class GanClsPainter:
     def _embed(self, captions: Sequence[str], requests: Sequence[Request]) -> Tensor:
         """Embeddings (B, D) of captions, one for each request, completed where there is a prior."""
         text = self.text_encoder(torch.from_numpy(self.tokeniser.encode(captions)).to(self.device))
-        config = self.config.prior
-        if self.prior is None or config is None:
-            return text
-        noise = torch.stack([_noise(request, "prior", text.shape[1]) for request in requests]).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):  # rounding would choose other faces
-            complete = self.prior.complete(text.float(), noise, steps=config.steps, guidance=config.guidance,
-                                           threshold=config.threshold)
-        asked = torch.tensor([request.inputs.get("complete", 1) == 1 for request in requests], device=self.device)
-        return torch.where(asked[:, None], complete, text)
+        return self.completion(text, requests, blended_noise)
 
     def _noise(self, request: Request) -> Tensor:
         if "style" in request.inputs:
             return self.style_of(request.inputs["style"])
-        return _noise(request, "noise", self.config.gan.noise_size)
+        return blended_noise(request, "noise", self.config.gan.noise_size)
 
     @torch.inference_mode()
     def style_of(self, picture: Any) -> Tensor:
@@ -119,31 +106,19 @@ class GanClsPainter:
         weights = {"text_encoder": weights_of(self.text_encoder), "generator": self._generator_weights}
         if self.style_encoder is not None:
             weights["style_encoder"] = weights_of(self.style_encoder)
-        if self.prior is not None:
-            weights["prior"] = weights_of(self.prior)
-        return Components(weights, {"tokeniser": self.tokeniser.to_json()})
+        return Components(weights | self.completion.weights(), {"tokeniser": self.tokeniser.to_json()})
 
     def to(self, device: torch.device) -> GanClsPainter:
         self.device = device
-        for network in (self.text_encoder, self.generator, self.style_encoder, self.prior):
+        for network in (self.text_encoder, self.generator, self.style_encoder):
             if network is not None:
                 network.to(device)
+        self.completion.to(device)
         return self
-
-
-def _noise(request: Request, purpose: str, size: int) -> Tensor:
-    """Standard normal noise (size,) of a request, on the way to that of a second seed where it asks for one."""
-    noise = normal(request.seed, purpose, request.index, shape=(size,))
-    if "blend_seed" not in request.inputs:
-        return noise
-    other = normal(request.inputs["blend_seed"], purpose, request.index, shape=(size,))
-    return torch.lerp(noise, other, blend_amount(request.inputs))
 
 
 def _check_inputs(inputs: Mapping[str, Any]) -> None:
     """Refuses values out of range, and inputs that would have no effect."""
     check_blend(inputs)
-    if "complete" in inputs and (isinstance(inputs["complete"], bool) or inputs["complete"] not in (0, 1)):
-        raise LimnerError(f"complete must be 0 or 1, got {inputs['complete']!r}.")
     if "style" in inputs and "blend_seed" in inputs:
         raise LimnerError("style takes the place of the noise that blend_seed would blend: give one of the two.")

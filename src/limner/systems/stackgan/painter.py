@@ -14,8 +14,7 @@ from limner.data.batch import as_uint8
 from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
 from limner.nn.painting_form import for_painting
-from limner.randomness import normal
-from limner.systems.blending import blend_amount, check_blend
+from limner.systems.blending import blend_amount, blended_noise, check_blend
 from limner.systems.captions import unread
 from limner.systems.protocol import Picture, Request
 from limner.systems.rows import ROWS, paint_in_rows
@@ -121,11 +120,7 @@ class StackGanPainter:
         for request in requests:
             own = purpose.startswith("refinement")
             index = request.index if own else request.inputs.get("sketch_index", request.index)
-            row = normal(request.seed, f"stackgan/{purpose}", index, shape=(size,))
-            if "blend_seed" in request.inputs:
-                other = normal(request.inputs["blend_seed"], f"stackgan/{purpose}", index, shape=(size,))
-                row = torch.lerp(row, other, blend_amount(request.inputs))
-            rows.append(row)
+            rows.append(blended_noise(request, f"stackgan/{purpose}", size, index=index))
         return torch.stack(rows).to(self.device)
 
     def _texts(self, requests: Sequence[Request]) -> Tensor:
