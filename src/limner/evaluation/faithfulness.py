@@ -128,20 +128,22 @@ def _measure(bench: Bench) -> Measured:
     if result.constant:
         notes.append(f"Not judged, for they have one value only: {', '.join(result.constant)}.")
     return Measured(dataclasses.asdict(result), tables=[_table(result), *_confusions(result)], notes=notes,
-                    warnings=_warnings(result), gallery=_gallery(judgement, attributes))
+                    warnings=_warnings(result, bench.oracle.config.steps), gallery=_gallery(judgement, attributes))
 
 
 METRICS = {"faithfulness": Metric("how often a painting shows what its caption asked for", lacks_questions, _measure)}
 
 
-def _warnings(result: Faithfulness) -> list[str]:
-    warnings = []
+def _warnings(result: Faithfulness, steps: int) -> list[str]:
+    warnings, weak = [], []
     for name, score in result.attributes.items():
         if score.ceiling is None:
             warnings.append(f"no real picture was left to find the ceiling of {name}: the split is too small.")
         elif score.ceiling < _TRUSTED:
-            warnings.append(f"the oracle recognises {name} in only {score.ceiling:.0%} of {score.ceiling_samples} real "
-                            "pictures: what it says of paintings is as doubtful. More pictures make it better.")
+            weak.append(f"{name} in only {score.ceiling:.0%} of {score.ceiling_samples}")
+    if weak:
+        warnings.append(f"of real pictures the oracle recognises {', '.join(weak)}: what it says of paintings is as "
+                        f"doubtful. Longer training (--oracle steps={4 * steps}) or more pictures make it better.")
     return warnings
 
 
