@@ -1,7 +1,7 @@
 """Limner paints images from words.
 
     import limner
-    painter = limner.load("faces-gan-cls")
+    painter = limner.load("faces-attngan")
     painting = painter("a person with a pink afro, glasses and a smile, in a yellow hoodie", seed=7)
     painting.image.save("face.png")
 

@@ -45,7 +45,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
                         help="a text file with more captions, one a line (empty lines are passed over)")
     parser.add_argument("--model", metavar="NAME|FOLDER",
                         help="a packaged painter (limner models lists them), a bundle folder or a run folder; "
-                             "default faces-gan-cls")
+                             "default faces-attngan")
     parser.add_argument("--seed", metavar="N", help="seed, or several such as 0,1,4-6 (default 0)")
     parser.add_argument("-n", "--images", type=int, metavar="N", help="pictures for each caption and seed (default 1)")
     parser.add_argument("--out", default="painting.png", metavar="FILE",

@@ -15,7 +15,7 @@ from limner.files import read_json, sha256
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 """Where the painters that come with the package lie."""
 
-DEFAULT = "faces-gan-cls"
+DEFAULT = "faces-attngan"
 """The painter that paints when none is named."""
 
 

@@ -39,7 +39,7 @@ class Painter:
 
     Picture ``index`` of ``seed`` has the same pixels alone, in any company and after a reload (on one kind of device).
 
-        painter = limner.load("faces-gan-cls")
+        painter = limner.load("faces-attngan")
         painting = painter("a small red ring", seed=7)
     """
 

@@ -91,8 +91,8 @@ def attngan_shapes_paper() -> AttnGanConfig:
 
 
 def attngan_faces() -> AttnGanConfig:
-    """AttnGAN on drawn faces: 32 and 64 px, as attngan-shapes, wider, with words that occur at least twice, longer
-    captions, and a prior that completes short ones."""
+    """The default painter, of drawn faces (examples/faces): 32 and 64 px, as attngan-shapes, wider, with words that
+    occur at least twice, longer captions, and a prior that completes short ones."""
     shapes = attngan_shapes()
     return AttnGanConfig(
         damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),

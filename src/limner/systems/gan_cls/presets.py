@@ -77,7 +77,7 @@ def shapes_gan_cls() -> GanClsConfig:
 
 
 def faces_gan_cls() -> GanClsConfig:
-    """The default painter, of drawn faces (examples/faces): as shapes-gan-cls, with four wrong captions for every
+    """A bundled painter of drawn faces (examples/faces): as shapes-gan-cls, with four wrong captions for every
     picture, and a prior that completes short captions."""
     return GanClsConfig(
         matching=MatchingConfig(text=replace(_small_text(), length=40), schedule=Schedule(images=150_000, tick=10_000),
