@@ -112,7 +112,7 @@ def test_a_toy_without_blends_says_who_has_them(limner: Run, bundle: Path) -> No
     done = limner("blend", "red star", "blue ring", "--model", bundle)
     assert done.status == 2
     assert "toy takes no input 'blend'" in done.err
-    assert "systems that take it: gan-cls" in done.err
+    assert "systems that take it: attngan, gan-cls, stackgan" in done.err
 
 
 def test_retrieval_needs_a_text_encoder(limner: Run, home: Path) -> None:
