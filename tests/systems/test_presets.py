@@ -104,7 +104,7 @@ def test_recorded_steps_learn_what_others_learn(
             stage = system.build_stage(stage_name, config, corpus, components.to(fabric.device), 0)
             for module in stage.modules.values():
                 module.to(fabric.device)
-            first = weights_of(stage)
+            first = all_weights(stage)
             loader, losses = Loader(corpus.split("train"), stage.plan, 0), []
             for step in range(10):
                 context = LoopContext(fabric, 0, stage_name, step, 8 * step, 1000, recorder=recorder)
@@ -112,7 +112,7 @@ def test_recorded_steps_learn_what_others_learn(
                 losses.append({loss: float(value) for loss, value in
                                stage.step(loader.batch(step).to(fabric.device), context).items()})
             runs.append(losses)
-            ways.append(weights_of(stage) - first)
+            ways.append(all_weights(stage) - first)
             counts.append(0 if recorder is None else len(recorder.kinds))
         usual, recorded = runs
         for step, (expected, found) in enumerate(zip(usual, recorded, strict=True)):
@@ -132,7 +132,7 @@ def short_step(optimiser: torch.optim.Optimizer) -> None:
         group["lr"] = rate
 
 
-def weights_of(stage: Stage) -> Tensor:
+def all_weights(stage: Stage) -> Tensor:
     return torch.cat([weight.detach().flatten().clone() for module in stage.modules.values()
                       for weight in module.parameters()])
 

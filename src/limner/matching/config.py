@@ -53,12 +53,6 @@ class MatchingConfig:
             raise LimnerError(f"min_count must be at least 1, got {self.min_count}.")
 
 
-COMPLETE_INPUTS = {
-    "complete": "0 to paint from the caption alone, where a prior would complete it first (default 1)",
-}
-"""For ``System.inputs`` of systems that may have a prior."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PriorConfig:
     """A prior over complete captions: how it is trained, and how a painter draws from it."""

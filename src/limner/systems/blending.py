@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from limner.errors import LimnerError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from limner.systems.protocol import Request
-
-BLEND_INPUTS = {
-    "blend": "a second caption to blend into the first",
-    "blend_seed": "a second seed whose noise is blended into the first's",
-    "blend_amount": "how far to go towards the second caption or seed, 0 to 1 (default 0.5)",
-}
-"""For ``System.inputs``."""
+from limner.randomness import normal
+from limner.systems.protocol import Request
 
 
 def blend_amount(inputs: Mapping[str, Any]) -> float:
@@ -28,16 +21,18 @@ def blend_amount(inputs: Mapping[str, Any]) -> float:
 def blended_noise(request: Request, purpose: str, size: int, *, index: int | None = None) -> Tensor:
     """Standard normal noise (size,) of a request (or of another index), on the way to that of a second seed where it
     asks for one."""
-    import torch
-
-    from limner.randomness import normal
-
     index = request.index if index is None else index
     noise = normal(request.seed, purpose, index, shape=(size,))
     if "blend_seed" not in request.inputs:
         return noise
     other = normal(request.inputs["blend_seed"], purpose, index, shape=(size,))
     return torch.lerp(noise, other, blend_amount(request.inputs))
+
+
+def second_warnings(request: Request, warnings: Callable[[str], list[str]]) -> list[str]:
+    """What a painter has to say of a second caption, by its ``warnings`` of a caption."""
+    second = request.inputs.get("blend")
+    return [f"second caption: {warning}" for warning in warnings(second)] if isinstance(second, str) else []
 
 
 def check_blend(inputs: Mapping[str, Any]) -> None:

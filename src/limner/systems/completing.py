@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from limner.errors import LimnerError
 from limner.matching.config import PriorConfig
 from limner.matching.prior import load_prior
+from limner.systems.blending import blended_noise
 from limner.systems.protocol import Request
 from limner.training.stage import Components, weights_of
 
@@ -38,15 +39,14 @@ class Completion:
             raise LimnerError("this painter has no prior over complete captions: complete would change nothing. "
                               "Train one with limner train ... --set prior.schedule.images=4000000.")
 
-    def __call__(self, text: Tensor, requests: Sequence[Request], noise: Callable[[Request, str, int], Tensor]
-                 ) -> Tensor:
+    def __call__(self, text: Tensor, requests: Sequence[Request]) -> Tensor:
         """Embeddings (B, D) of captions, one for each request, to embeddings of complete captions where they are asked
-        for; ``noise`` gives standard normal noise for a request, a purpose and a length."""
+        for."""
         if self.prior is None or self.config is None:
             return text
-        drawn = torch.stack([noise(request, "prior", text.shape[1]) for request in requests]).to(text.device)
+        noise = torch.stack([blended_noise(request, "prior", text.shape[1]) for request in requests]).to(text.device)
         with torch.autocast(text.device.type, enabled=False):  # rounding would choose other completions
-            complete = self.prior.complete(text.float(), drawn, steps=self.config.steps, guidance=self.config.guidance,
+            complete = self.prior.complete(text.float(), noise, steps=self.config.steps, guidance=self.config.guidance,
                                            threshold=self.config.threshold)
         asked = torch.tensor([request.inputs.get("complete", 1) == 1 for request in requests], device=text.device)
         return torch.where(asked[:, None], complete, text)

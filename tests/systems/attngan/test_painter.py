@@ -15,7 +15,7 @@ from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.painter import AttnGanPainter
-from limner.systems.attngan.presets import attngan_paper_debug
+from limner.systems.attngan.presets import attngan_faces, attngan_paper_debug, debug_form
 from limner.systems.protocol import Request
 from limner.training.stage import Components, weights_of
 
@@ -127,6 +127,18 @@ def test_a_blend_is_the_same_alone_and_in_company(painter: Painter) -> None:
 def test_inputs_that_cannot_be_used_are_refused(painter: Painter, inputs: dict[str, object], words: str) -> None:
     with pytest.raises(LimnerError, match=words):
         painter(CAPTION, **inputs)
+
+
+def test_to_a_device_takes_every_network_along_the_prior_too(corpus: Corpus) -> None:
+    config, components = debug_form(attngan_faces()), Components()
+    for name in SYSTEM.stage_names(config):
+        stage = SYSTEM.build_stage(name, config, corpus, components, 0)
+        components = components | stage.components(stage.modules)
+    moved = SYSTEM.build_painter(config, components).to(torch.device("meta"))
+    assert isinstance(moved, AttnGanPainter)
+    assert moved.completion.prior is not None
+    for network in (moved.text_encoder, moved.generator, moved.completion.prior):
+        assert {value.device.type for value in network.state_dict().values()} == {"meta"}
 
 
 def test_large_pictures_are_painted_one_by_one(trained: Components) -> None:

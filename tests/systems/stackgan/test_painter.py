@@ -201,3 +201,10 @@ def test_a_bundle_paints_what_its_painter_paints(which: str, tmp_path: Path) -> 
     again = load(painter.save_pretrained(tmp_path / "bundle"), device="cpu")
     assert again.config == painter.config
     assert _same(again(RED, seed=3).image, painter(RED, seed=3).image)
+
+
+def test_to_a_device_takes_every_network_along() -> None:
+    painter = _painter()
+    moved = SYSTEM.build_painter(painter.config, painter.components).to(torch.device("meta"))
+    for network in (moved.text_encoder, moved.sketch, moved.refinement):  # type: ignore[attr-defined]
+        assert {value.device.type for value in network.state_dict().values()} == {"meta"}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
-from limner.matching.config import COMPLETE_INPUTS
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.presets import PRESETS, debug_form
-from limner.systems.blending import BLEND_INPUTS
+from limner.systems.inputs import BLEND_INPUTS, COMPLETE_INPUTS
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:
     from limner.data.pictures import Corpus
     from limner.systems.attngan.painter import AttnGanPainter
     from limner.training.stage import Components, Stage
+
 
 def stage_names(config: AttnGanConfig) -> tuple[str, ...]:
     """damsm, gan, and prior where the configuration asks for one."""

@@ -15,7 +15,7 @@ from limner.nn.painting_form import for_painting
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.networks import Generator
-from limner.systems.blending import blend_amount, blended_noise, check_blend
+from limner.systems.blending import blend_amount, blended_noise, check_blend, second_warnings
 from limner.systems.completing import Completion
 from limner.systems.protocol import Picture, Request, WordMaps
 from limner.systems.rows import ROWS, paint_in_rows
@@ -109,7 +109,7 @@ class AttnGanPainter:
         read = {caption: self._read(caption) for caption in set(captions)}
         sentences, words, padding = (torch.stack(parts) for parts in
                                      zip(*(read[caption] for caption in captions), strict=True))
-        return self.completion(sentences, requests, blended_noise), words, padding
+        return self.completion(sentences, requests), words, padding
 
     def _read(self, caption: str) -> tuple[Tensor, Tensor, Tensor]:
         """A caption alone (so that its bits do not depend on others): (D,), (D, T), bool (T,) with T = LONGEST, or the
@@ -122,11 +122,7 @@ class AttnGanPainter:
         return sentences[0], words[0], padding_of(lengths, steps)[0].to(self.device)
 
     def warnings(self, request: Request) -> list[str]:
-        found = self._warnings(request.caption)
-        second = request.inputs.get("blend")
-        if isinstance(second, str):
-            found += [f"second caption: {warning}" for warning in self._warnings(second)]
-        return found
+        return self._warnings(request.caption) + second_warnings(request, self._warnings)
 
     def _warnings(self, caption: str) -> list[str]:
         found = []

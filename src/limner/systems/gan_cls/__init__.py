@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
-from limner.matching.config import COMPLETE_INPUTS
-from limner.systems.blending import BLEND_INPUTS
 from limner.systems.gan_cls.config import GanClsConfig, ImprovedGan, PaperGan
 from limner.systems.gan_cls.presets import PRESETS, debug_form
+from limner.systems.inputs import BLEND_INPUTS, COMPLETE_INPUTS
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
 from limner.nn.layout import channels_last
 from limner.nn.painting_form import for_painting
-from limner.systems.blending import blend_amount, blended_noise, check_blend
+from limner.systems.blending import blend_amount, blended_noise, check_blend, second_warnings
 from limner.systems.captions import unread
 from limner.systems.completing import Completion
 from limner.systems.gan_cls.build import build_generator, build_style_encoder
@@ -71,7 +71,7 @@ class GanClsPainter:
     def _embed(self, captions: Sequence[str], requests: Sequence[Request]) -> Tensor:
         """Embeddings (B, D) of captions, one for each request, completed where there is a prior."""
         text = self.text_encoder(torch.from_numpy(self.tokeniser.encode(captions)).to(self.device))
-        return self.completion(text, requests, blended_noise)
+        return self.completion(text, requests)
 
     def _noise(self, request: Request) -> Tensor:
         if "style" in request.inputs:
@@ -93,11 +93,7 @@ class GanClsPainter:
         return self.style_encoder(image.to(self.device))[0].cpu()
 
     def warnings(self, request: Request) -> list[str]:
-        found = self._warnings(request.caption)
-        second = request.inputs.get("blend")
-        if isinstance(second, str):
-            found += [f"second caption: {warning}" for warning in self._warnings(second)]
-        return found
+        return self._warnings(request.caption) + second_warnings(request, self._warnings)
 
     def _warnings(self, caption: str) -> list[str]:
         return unread(self.tokeniser, self.config.matching.text.pattern.reads, caption)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
-from limner.systems.blending import BLEND_INPUTS
+from limner.systems.inputs import BLEND_INPUTS
 from limner.systems.protocol import System
 from limner.systems.stackgan.config import StackGanConfig
 from limner.systems.stackgan.presets import PRESETS, debug_form

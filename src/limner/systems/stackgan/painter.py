@@ -14,7 +14,7 @@ from limner.data.batch import as_uint8
 from limner.errors import LimnerError
 from limner.matching.stage import load_text_encoder
 from limner.nn.painting_form import for_painting
-from limner.systems.blending import blend_amount, blended_noise, check_blend
+from limner.systems.blending import blend_amount, blended_noise, check_blend, second_warnings
 from limner.systems.captions import unread
 from limner.systems.protocol import Picture, Request
 from limner.systems.rows import ROWS, paint_in_rows
@@ -144,10 +144,7 @@ class StackGanPainter:
 
     def warnings(self, request: Request) -> list[str]:
         found = [] if "embedding" in request.inputs else self._warnings(request.caption)
-        second = request.inputs.get("blend")
-        if isinstance(second, str):
-            found += [f"second caption: {warning}" for warning in self._warnings(second)]
-        return found
+        return found + second_warnings(request, self._warnings)
 
     def _warnings(self, caption: str) -> list[str]:
         if isinstance(self.config.text, EmbeddingFile):
