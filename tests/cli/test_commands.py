@@ -60,6 +60,15 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+def test_ctrl_c_while_a_dataclass_is_made_ends_with_130(tmp_path: Path) -> None:
+    # what `python -m` does with it: CPython marks a KeyboardInterrupt that leaves an exec of a string as uncaught
+    (tmp_path / "sitecustomize.py").write_text(
+        "import limner.cli.show\nlimner.cli.show.run = lambda arguments: exec('raise KeyboardInterrupt')\n")
+    process = _spawn("show", "a.png", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert process.communicate(timeout=120)[1] == "limner: stopped by Ctrl-C.\n"
+    assert process.returncode == 130
+
+
 def test_show_refuses_what_it_did_not_paint(limner: Run) -> None:
     Image.new("RGB", (8, 8)).save("foreign.png")
     done = limner("show", "foreign.png")
