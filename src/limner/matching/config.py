@@ -32,6 +32,8 @@ class MatchingConfig:
     two pictures are told apart by their captions. Each process contrasts its own share."""
     symmetric: bool = True
     """Both directions of the hinge (DS-SJE) or only pictures as anchors (DA-SJE)."""
+    naming_weight: float = 0.0
+    """Weight of the loss of naming (``matching.naming``), ``small-cnn`` only; 0 for none (the paper's)."""
     recipe: Literal["paper", "modern"] = "modern"
     """``paper``: RMSprop, learning rate times 0.98 after as many steps as there are classes. ``modern``: AdamW, a short
     warm-up and a cosine to zero."""
@@ -51,6 +53,10 @@ class MatchingConfig:
             raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
         if self.min_count < 1:
             raise LimnerError(f"min_count must be at least 1, got {self.min_count}.")
+        if self.naming_weight < 0 or (self.naming_weight and (
+                self.image.architecture != "small-cnn" or self.text.pattern.reads == "characters")):
+            raise LimnerError(f"naming_weight must be at least 0, and 0 unless the image encoder is small-cnn and the "
+                              f"text encoder reads words, got {self.naming_weight}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from limner.matching.losses import (
     structured_joint_embedding_loss,
     symmetric_structured_joint_embedding_loss,
 )
+from limner.matching.naming import Naming
 from limner.matching.retrieval import ZeroShotScores, class_text_vectors, zero_shot_scores
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
@@ -29,7 +30,7 @@ from limner.text.tokenisers import Tokeniser, tokeniser_from_json
 from limner.text.words import WordTokeniser
 from limner.training.schedule import Schedule, warmed_cosine
 from limner.training.stage import Components, StepContext, loaded, weights_of
-from limner.vision.encoders import build_image_encoder
+from limner.vision.encoders import SmallImageEncoder, build_image_encoder
 
 _VALIDATION_PICTURES = 2000
 _CHUNK = 256
@@ -60,6 +61,12 @@ class MatchingStage:
             )
         channels_last(self.image_encoder)
         self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
+        self.naming: Naming | None = None
+        if isinstance(self.image_encoder, SmallImageEncoder) and config.naming_weight:
+            self.naming = Naming(self.tokens.numpy(), self.pictures.caption_ranges,
+                                 words=self.tokeniser.vocabulary_size, channels=self.image_encoder.map_channels[-1],
+                                 side=self.image_encoder.side, seed=seed)
+            self.modules["namer"] = self.naming.namer
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         if config.recipe == "paper":
             self.optimiser: torch.optim.Optimizer = recipe.optimiser(parameters, learning_rate=config.learning_rate)
@@ -91,15 +98,29 @@ class MatchingStage:
         tokens = self.tokens[batch.captions[:, 0].cpu()].to(context.device, torch.int64)
         with context.autocast():
             texts = self.text_encoder(tokens)
-            images = self.image_encoder(as_float(batch.images))
+            images, names = self._see(as_float(batch.images))
         texts, images = texts.float(), images.float()
         own = torch.arange(len(images), device=images.device)
         if self.config.symmetric:
             loss = symmetric_structured_joint_embedding_loss(images, texts)
         else:
             loss = structured_joint_embedding_loss(images, texts, own)
+        parts = {}
+        if names is not None:
+            assert self.naming is not None
+            parts["naming"] = self.naming.loss(names, batch.indices)
+            loss = loss + self.config.naming_weight * parts["naming"]
         context.update(self.optimiser, loss)
-        return {"loss": loss.detach(), "accuracy": matching_accuracy(images.detach(), texts.detach(), own)}
+        accuracy = matching_accuracy(images.detach(), texts.detach(), own)
+        return {"loss": loss.detach(), "accuracy": accuracy, **{name: part.detach() for name, part in parts.items()}}
+
+    def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Vectors of pictures (B, 3, S, S), and the scores of the words that are told from them."""
+        if self.naming is None:
+            return self.image_encoder(pictures), None
+        assert isinstance(self.image_encoder, SmallImageEncoder)
+        maps = self.image_encoder.maps(pictures)
+        return self.image_encoder.read(maps), self.naming.namer(maps[-1])
 
     def _learning_rate(self, context: StepContext) -> float:
         first = self.config.learning_rate
@@ -128,7 +149,7 @@ class MatchingStage:
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         """``text_encoder`` and ``image_encoder``, and what is needed to rebuild them: ``tokeniser``, ``matching``."""
         return Components(
-            {name: weights_of(module) for name, module in modules.items()},
+            {name: weights_of(modules[name]) for name in self.averaged},
             {"tokeniser": self.tokeniser.to_json(), "matching": to_json(self.config)},
         )
 

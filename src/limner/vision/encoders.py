@@ -37,8 +37,9 @@ class SmallImageEncoder(nn.Module):
                 layers.append(nn.BatchNorm2d(after))
             layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers)
-        side = image_size >> halvings
-        self.head = nn.Linear(self.map_channels[-1] * side * side, embedding)
+        self.side = image_size >> halvings
+        """Side of the last map."""
+        self.head = nn.Linear(self.map_channels[-1] * self.side**2, embedding)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, S, S) in -1..1 to the feature maps (B, C, S/2, S/2), (B, C, S/4, S/4) ... behind each
@@ -50,9 +51,13 @@ class SmallImageEncoder(nn.Module):
                 found.append(x)
         return found
 
+    def read(self, maps: list[Tensor]) -> Tensor:
+        """What ``forward`` gives, from ``maps``."""
+        return self.head(maps[-1].flatten(1))
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in -1..1 to vectors (B, D)."""
-        return self.head(self.layers(images).flatten(1))
+        return self.read(self.maps(images))
 
 
 def resized(images: Tensor, side: int) -> Tensor:

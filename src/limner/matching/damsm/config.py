@@ -106,6 +106,8 @@ class DamsmConfig:
     """First learning rate of Adam."""
     clip: float = 0.25
     """Largest norm of the gradient of the text encoder; 0 for no limit."""
+    naming_weight: float = 0.0
+    """Weight of the loss of naming (``matching.naming``), image encoder ``small`` only; 0 for none (the authors')."""
     recipe: Literal["paper", "modern"] = "modern"
     """``paper``: Adam (0.5, 0.999), times 0.98 after every epoch down to a tenth, moments forgotten at every epoch (the
     authors' code makes a new optimiser). ``modern``: AdamW, a short warm-up and a cosine to zero."""
@@ -123,3 +125,6 @@ class DamsmConfig:
         if not 0 < self.learning_rate < 1 or self.clip < 0:
             raise LimnerError(f"learning_rate must be between 0 and 1 and clip at least 0, got {self.learning_rate} "
                               f"and {self.clip}.")
+        if self.naming_weight < 0 or (self.naming_weight and self.image.architecture != "small"):
+            raise LimnerError(f"naming_weight must be at least 0, and 0 unless the image encoder is small, "
+                              f"got {self.naming_weight}.")

@@ -65,12 +65,17 @@ class SmallRegions(nn.Module):
         self.local = nn.Sequential(*downs, _layer(last, last, kernel=3), _layer(last, last, kernel=3))
         self.to_regions = nn.Conv2d(last, embedding, 1, bias=False)
         self.wide = _layer(last, last, kernel=4, stride=2)
-        side = (image_size >> halvings) // 2
-        self.to_vector = nn.Linear(last * side * side, embedding)
+        self.side = (image_size >> halvings) // 2
+        """Side of the last of ``maps``."""
+        self.to_vector = nn.Linear(last * self.side**2, embedding)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, S, S) in -1..1 to regions (B, D, H, W) and pictures' vectors (B, D)."""
-        _, x, wide = self.maps(images)
+        return self.read(self.maps(images))
+
+    def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives, from ``maps``."""
+        _, x, wide = maps
         return self.to_regions(x), self.to_vector(wide.flatten(1))
 
     def maps(self, images: Tensor) -> list[Tensor]:

@@ -17,12 +17,13 @@ from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmConfig
-from limner.matching.damsm.image_encoder import build_region_encoder, load_trunk
+from limner.matching.damsm.image_encoder import SmallRegions, build_region_encoder, load_trunk
 from limner.matching.damsm.losses import matching_losses
 from limner.matching.damsm.retrieval import r_precision
 from limner.matching.damsm.scorer import DamsmScorer
 from limner.matching.damsm.text_encoder import WordEncoder, padding_of
 from limner.matching.damsm.vocabulary import Vocabulary, shorten
+from limner.matching.naming import Naming
 from limner.nn.initialisation import seeded_initialisation
 from limner.nn.layout import channels_last
 from limner.training.schedule import Schedule, warmed_cosine
@@ -79,6 +80,12 @@ class DamsmStage:
             load_trunk(self.image_encoder, load_tensors(Path(config.image.weights)), where=config.image.weights)
         channels_last(self.image_encoder)
         self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
+        self.naming: Naming | None = None
+        if isinstance(self.image_encoder, SmallRegions) and config.naming_weight:
+            self.naming = Naming(self.vocabulary.table(self.pictures.captions)[0], self.pictures.caption_ranges,
+                                 words=len(self.vocabulary.words), channels=self.image_encoder.map_channels[-1],
+                                 side=self.image_encoder.side, seed=seed)
+            self.modules["namer"] = self.naming.namer
         self.optimiser = self._build_optimiser()
         self.optimisers = {"damsm": self.optimiser}
 
@@ -114,12 +121,26 @@ class DamsmStage:
         labels = batch.labels if self.config.mask_classes else None
         with context.autocast():
             words, sentences = self.text_encoder(tokens, lengths)
-            regions, images = self.image_encoder(as_float(batch.images))
+            (regions, images), names = self._see(as_float(batch.images))
         padding = padding_of(lengths, tokens.shape[1]).to(words.device)
         losses = matching_losses(words, sentences, padding, regions.float(), images.float(),
                                  sharpness=self.config.sharpness, labels=labels)
-        context.update(self.optimiser, losses.total)
-        return {"loss": losses.total.detach(), **{name: value.detach() for name, value in losses._asdict().items()}}
+        parts = losses._asdict()
+        loss = losses.total
+        if names is not None:
+            assert self.naming is not None
+            parts["naming"] = self.naming.loss(names, batch.indices)
+            loss = loss + self.config.naming_weight * parts["naming"]
+        context.update(self.optimiser, loss)
+        return {"loss": loss.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+    def _see(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
+        """Regions and vectors of pictures, and the scores of the words that are told from them."""
+        if self.naming is None:
+            return self.image_encoder(images), None
+        assert isinstance(self.image_encoder, SmallRegions)
+        maps = self.image_encoder.maps(images)
+        return self.image_encoder.read(maps), self.naming.namer(maps[-1])
 
     def _set_learning_rate(self, context: StepContext) -> None:
         rate = self.config.learning_rate
@@ -154,7 +175,7 @@ class DamsmStage:
 
     def components(self, modules: Mapping[str, nn.Module]) -> Components:
         """``text_encoder`` and ``image_encoder``, and what is needed to rebuild them: ``vocabulary``, ``damsm``."""
-        return Components({name: weights_of(module) for name, module in modules.items()},
+        return Components({name: weights_of(modules[name]) for name in self.averaged},
                           {"vocabulary": self.vocabulary.to_json(), "damsm": to_json(self.config)})
 
 
