@@ -27,9 +27,10 @@ from limner.vision.config import ImageEncoderConfig
 
 MATCHING = MatchingConfig(
     text=TextEncoderConfig(architecture="word-gru", widths=(16, 32), length=24, embedding=32),
-    schedule=Schedule(images=2400), batch_size=24, image_size=32, image=ImageEncoderConfig(width=8), naming_weight=1.0)
-DAMSM = DamsmConfig(schedule=Schedule(images=2400), text=DamsmText(word_size=16, dropout=0.0), image=DamsmImage(width=8),
-                    embedding=32, batch_size=24, image_size=32, naming_weight=1.0)
+    schedule=Schedule(images=2400), batch_size=24, image_size=32, image=ImageEncoderConfig(width=8),
+    naming_weight=1.0)
+DAMSM = DamsmConfig(schedule=Schedule(images=2400), text=DamsmText(word_size=16, dropout=0.0),
+                    image=DamsmImage(width=8), embedding=32, batch_size=24, image_size=32, naming_weight=1.0)
 
 
 @cache
