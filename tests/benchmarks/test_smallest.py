@@ -24,6 +24,8 @@ SMALLEST = {
     "aligndraw_attention": ["--captions", "4"],
     "recorded_steps": ["--rounds", "1", "--preset", "gan-cls-debug"],
     "wrong_captions": ["--pictures", "400", "--rows", "40"],
+    "swapped_captions": ["--pictures", "400"],
+    "seen": ["{out}", "--data", "{data}", "--pictures", "40"],
     "side_by_side": ["{data}", "--out", "{out}", "--presets", "shapes-gan-cls", "--images", "64",
                      "--matching-images", "64", "--samples", "8",
                      "--oracle", "steps=2", "--debug"],
@@ -48,8 +50,11 @@ def test_the_smallest_forms_cover_every_benchmark():
 @pytest.mark.parametrize("name", SMALLEST)
 def test_smallest_form(name, tmp_path):
     options = [option.format(data=tmp_path / "data", out=tmp_path / "runs") for option in SMALLEST[name]]
-    if name == "side_by_side":
+    if name in ("side_by_side", "seen"):
         make_shapes(tmp_path / "data", count=120, size=64)
+    if name == "seen":
+        subprocess.run([sys.executable, "-m", "limner", "train", "gan-cls-debug", tmp_path / "data", "--out",
+                        tmp_path / "runs"], check=True, capture_output=True)
     child = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", *options], capture_output=True, text=True,
                            env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert child.returncode == 0, child.stderr
