@@ -85,7 +85,7 @@ def test_both_whitenings_know_the_captions(corpus: Corpus) -> None:
 def test_maps_are_lent_by_the_small_encoder_only() -> None:
     config = attngan_debug()
     for damsm in (replace(config.damsm, image_size=48), replace(config.damsm, image=DamsmImage(
-            architecture="inception"), image_size=299)):
+            architecture="inception"), image_size=299, naming_weight=0.0)):
         with pytest.raises(LimnerError, match="image encoder small has feature maps"):
             replace(config, damsm=damsm)
 

@@ -126,5 +126,5 @@ class DamsmConfig:
             raise LimnerError(f"learning_rate must be between 0 and 1 and clip at least 0, got {self.learning_rate} "
                               f"and {self.clip}.")
         if self.naming_weight < 0 or (self.naming_weight and self.image.architecture != "small"):
-            raise LimnerError(f"naming_weight must be at least 0, and 0 unless the image encoder is small, "
+            raise LimnerError(f"naming_weight must be at least 0, and 0 where the image encoder is not small, "
                               f"got {self.naming_weight}.")

@@ -55,7 +55,7 @@ def attngan_birds_64() -> AttnGanConfig:
     return AttnGanConfig(
         damsm=replace(shapes.damsm, schedule=Schedule(images=200_000, tick=20_000, best="r_precision"),
                       text=DamsmText(word_size=128, min_count=2, dropout=0.25, sentence="mean"), image=DamsmImage(),
-                      scale_size=72, flip=True, mask_classes=True),
+                      scale_size=72, flip=True, mask_classes=True, naming_weight=0.0),
         gan=replace(shapes.gan, schedule=Schedule(images=370_000, tick=20_000, average_half_life=20_000), length=18,
                     noise_size=100, scale_size=72, flip=True, augment="translation", discriminator_width=48,
                     matching_weight=1.0, wrong_captions=1, generator_rate=5e-4, discriminator_rate=5e-4),
@@ -66,10 +66,10 @@ def attngan_shapes() -> AttnGanConfig:
     """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer; GAN-CLS's
     discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and gradient penalty and close
     wrong captions; a tenth of the authors' weight of DAMSM's losses; sentences that are the means of their words;
-    variety from noise; no mirroring, cropping or augmentation."""
+    variety from noise; no mirroring, cropping or augmentation; a DAMSM whose image encoder also learns to name."""
     return AttnGanConfig(
         damsm=DamsmConfig(schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), learning_rate=1e-3,
-                          text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
+                          naming_weight=1.0, text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
                           image=DamsmImage(width=32), mask_classes=False),
         gan=GanConfig(schedule=Schedule(images=360_000, tick=10_000, average_half_life=10_000), stages=2, base_size=32,
                       length=30, batch_size=32, discriminator_width=32, discriminator="matching", wrong_captions=4,
@@ -84,7 +84,7 @@ def attngan_shapes_paper() -> AttnGanConfig:
     """The authors' networks, losses and rates at 32 and 64 px on the data set shapes, with the small image encoder,
     words of 64 numbers and half of the discriminators' width, for comparison."""
     shapes = attngan_shapes()
-    damsm = replace(shapes.damsm, text=DamsmText(word_size=64, length=30))
+    damsm = replace(shapes.damsm, text=DamsmText(word_size=64, length=30), naming_weight=0.0)
     return AttnGanConfig(damsm=damsm, gan=GanConfig(
         schedule=replace(shapes.gan.schedule, average_warmup=1e9), stages=2, base_size=32, discriminator_width=32,
         length=30, batch_size=32, official_mask=True, average_buffers=False))
@@ -95,7 +95,7 @@ def attngan_faces() -> AttnGanConfig:
     occur at least twice, longer captions, and a prior that completes short ones."""
     shapes = attngan_shapes()
     return AttnGanConfig(
-        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40)),
+        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40), naming_weight=0.0),
         gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=300_000), length=40, generator_width=32,
                     discriminator_width=48),
         prior=PriorConfig(schedule=Schedule(images=4_000_000, tick=400_000, average_half_life=100_000)),

@@ -76,7 +76,8 @@ def stackgan_birds_64_128() -> StackGanConfig:
 
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation)."""
-    return _improved(stackgan_shapes_paper(), sketch_images=540_000, refinement_images=120_000)
+    text = _small_text(images=200_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
+    return _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=540_000, refinement_images=120_000)
 
 
 def stackgan_shapes_paper() -> StackGanConfig:
