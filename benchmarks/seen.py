@@ -17,17 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.config import from_json
 from limner.data.batch import as_float
 from limner.data.pictures import PictureSet, open_corpus
+from limner.errors import LimnerError
 from limner.evaluation.attributes import Attributes, find_attributes
-from limner.evaluation.matching_model import matching_stage
+from limner.evaluation.matching_model import load_matching_model
 from limner.evaluation.questions import Questions, questions_of
-from limner.matching.config import MatchingConfig
 from limner.matching.damsm.image_encoder import SmallRegions
-from limner.matching.damsm.scorer import DamsmScorer
-from limner.matching.stage import load_image_encoder
-from limner.training.bundle_folder import read_bundle
+from limner.nn.blocks import places_and_largest
 from limner.vision.encoders import SmallImageEncoder
 from turns import report
 
@@ -36,17 +33,9 @@ EPOCHS, ROWS = 15, 128
 
 def encoder_of(run: Path) -> SmallImageEncoder | SmallRegions:
     """The image encoder of a run's first stage, where it is one that is trained from scratch."""
-    folder = matching_stage(run)
-    if folder is None:
-        raise SystemExit(f"{run} has no finished matching model.")
-    if (folder / "damsm.json").is_file():
-        encoder: nn.Module = DamsmScorer.from_run(run).image_encoder
-    else:
-        components = read_bundle(folder).components
-        config = from_json(MatchingConfig, components.assets["matching"], where=str(folder))
-        encoder = load_image_encoder(config, components)
+    encoder = load_matching_model(run, torch.device("cpu")).image_encoder
     if not isinstance(encoder, SmallImageEncoder | SmallRegions):
-        raise SystemExit(f"the image encoder of {run} is not trained here.")
+        raise LimnerError(f"the image encoder of {run} was not trained from scratch.")
     return encoder
 
 
@@ -56,8 +45,7 @@ def features(encoder: SmallImageEncoder | SmallRegions, pixels: np.ndarray) -> T
     found = []
     for start in range(0, len(pixels), ROWS):
         images = torch.from_numpy(np.ascontiguousarray(pixels[start:start + ROWS])).permute(0, 3, 1, 2)
-        last = encoder.maps(as_float(images))[-1]
-        found.append(torch.cat([last.flatten(1), last.amax((2, 3))], 1))
+        found.append(places_and_largest(encoder.maps(as_float(images))[-1]))
     return torch.cat(found).clone()
 
 
@@ -100,6 +88,18 @@ def seen(encoder: SmallImageEncoder | SmallRegions, splits: dict[str, tuple[Pict
     return result
 
 
+def measured(runs: list[Path], data: Path, pictures: int) -> dict[str, dict[str, dict[str, float]]]:
+    """run -> attribute -> split -> share."""
+    corpus = open_corpus(data)
+    attributes = find_attributes(corpus)
+    splits = {}
+    for name in ("train", "val", "test"):
+        questions, rows = questions_of(corpus.split(name), attributes)
+        chosen = np.random.default_rng(0).permutation(len(questions))[:pictures]
+        splits[name] = (corpus.split(name), questions[chosen], rows[chosen])
+    return {str(run): seen(encoder_of(run), splits, attributes) for run in runs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders of limner train whose first stage is done")
@@ -107,14 +107,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=8000, help="training pictures that the linear layers see")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
-    corpus = open_corpus(arguments.data)
-    attributes = find_attributes(corpus)
-    splits = {}
-    for name in ("train", "val", "test"):
-        questions, rows = questions_of(corpus.split(name), attributes)
-        chosen = np.random.default_rng(0).permutation(len(questions))[:arguments.pictures]
-        splits[name] = (corpus.split(name), questions[chosen], rows[chosen])
-    report({str(run): seen(encoder_of(run), splits, attributes) for run in arguments.runs}, arguments.json)
+    try:
+        report(measured(arguments.runs, arguments.data, arguments.pictures), arguments.json)
+    except LimnerError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -77,10 +77,10 @@ def main() -> None:
     draws = torch_generator(0, "wrong captions")
     rows = torch.randint(0, len(captions), (arguments.rows,), generator=draws)
     overlap = WordOverlap(captions, kinds, pictures)
-    checked = overlap.contradictions
+    checked = overlap._contradictions
     result: dict[str, object] = {}
     for name, rule in (("unchecked", Everything(captions[:1], pictures[:1])), ("contradicting the picture", checked)):
-        overlap.contradictions = rule
+        overlap._contradictions = rule
         shares: dict[str, list[bool]] = {length: [] for length in LENGTHS}
         for part in rows.split(100):
             chosen, found = overlap.closest(part, kinds[part], torch.rand(1, 512, generator=draws))

@@ -24,7 +24,6 @@ SMALLEST = {
     "aligndraw_attention": ["--captions", "4"],
     "recorded_steps": ["--rounds", "1", "--preset", "gan-cls-debug"],
     "wrong_captions": ["--pictures", "400", "--rows", "40"],
-    "swapped_captions": ["--pictures", "400"],
     "seen": ["{out}", "--data", "{data}", "--pictures", "40"],
     "side_by_side": ["{data}", "--out", "{out}", "--presets", "shapes-gan-cls", "--images", "64",
                      "--matching-images", "64", "--samples", "8",

@@ -16,7 +16,7 @@ from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
 from limner.matching.damsm.config import DamsmConfig, DamsmImage, DamsmText
 from limner.matching.damsm.stage import DamsmStage
-from limner.matching.naming import Naming, WordNamer
+from limner.matching.naming import Naming
 from limner.matching.stage import MatchingStage
 from limner.text.config import TextEncoderConfig
 from limner.training.context import LoopContext
@@ -24,6 +24,7 @@ from limner.training.devices import launch
 from limner.training.schedule import Schedule
 from limner.training.settings import RunSettings
 from limner.vision.config import ImageEncoderConfig
+from limner.vision.encoders import SmallImageEncoder
 
 MATCHING = MatchingConfig(
     text=TextEncoderConfig(architecture="word-gru", widths=(16, 32), length=24, embedding=32),
@@ -48,9 +49,10 @@ def _steps(stage: Any, count: int) -> list[dict[str, torch.Tensor]]:
     return [stage.step(loader.batch(step), LoopContext(fabric, 0, "s", step, 24 * step, 2400)) for step in range(count)]
 
 
-def _naming() -> Naming:
+def _naming() -> Naming[torch.Tensor]:
     tokens = np.array([[1, 3, 0], [1, 1, 0], [2, 0, 0], [0, 0, 0]])
-    return Naming(tokens, np.array([[0, 2], [2, 3], [3, 4]]), words=3, channels=2, side=1, seed=0)
+    return Naming(SmallImageEncoder(image_size=8, width=2, embedding=3), tokens, np.array([[0, 2], [2, 3], [3, 4]]),
+                  words=3, seed=0)
 
 
 def test_a_picture_has_the_words_of_all_its_captions() -> None:
@@ -65,11 +67,15 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_a_word_is_told_from_every_place_and_from_the_largest_value() -> None:
-    namer = WordNamer(channels=1, side=2, words=1)
-    with torch.no_grad():
-        namer.layer.weight.copy_(torch.tensor([[1.0, 10.0, 100.0, 1000.0, 10_000.0]]))
-        namer.layer.bias.zero_()
-    assert namer(torch.tensor([[[[1.0, 2.0], [3.0, 0.0]]]])).item() == 1 + 20 + 300 + 30_000
+    naming, images = _naming(), torch.randn(2, 3, 8, 8)
+    encoder = naming._encoder
+    vectors, logits = naming.see(images)
+    assert torch.equal(vectors, encoder.read(encoder.maps(images)))
+    last = encoder.maps(images)[-1]
+    assert last.shape == (2, 2, 4, 4)
+    weight, bias = naming.namer.weight, naming.namer.bias
+    of_places = torch.einsum("bcij,wcij->bw", last, weight[:, :32].unflatten(1, (2, 4, 4)))
+    torch.testing.assert_close(logits, of_places + last.amax((2, 3)) @ weight[:, 32:].T + bias)
 
 
 @pytest.mark.parametrize("config", [MATCHING, DAMSM])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.config import from_json
 from limner.data.batch import as_float
@@ -36,6 +36,7 @@ class MatchingModel:
     """Pictures uint8 (B, S, S, 3) of any side to vectors float32 (B, D)."""
     read: Callable[[Sequence[str]], Tensor]
     text_weights: Mapping[str, Tensor]
+    image_encoder: nn.Module
 
     def captions(self, captions: Sequence[str]) -> np.ndarray:
         """Captions to vectors float32 (N, D), always so many together."""
@@ -73,7 +74,7 @@ def load_matching_model(run: Path, device: torch.device) -> MatchingModel:
     if about["kind"] == "damsm":
         scorer = DamsmScorer.from_run(run).to(device)
         return MatchingModel(about, lambda pictures: scorer.images(pictures).numpy(), scorer.captions,
-                             scorer.text_encoder.state_dict())
+                             scorer.text_encoder.state_dict(), scorer.image_encoder)
     components = read_bundle(folder).components
     config = from_json(MatchingConfig, components.assets["matching"], where=str(folder / "matching.json"))
     text_encoder, tokeniser = load_text_encoder(config, components)
@@ -86,7 +87,7 @@ def load_matching_model(run: Path, device: torch.device) -> MatchingModel:
         return image_encoder(as_float(pixels.to(device))).float().cpu().numpy()
 
     return MatchingModel(about, images, lambda captions: encode_captions(text_encoder, tokeniser.encode(captions)),
-                         text_encoder.state_dict())
+                         text_encoder.state_dict(), image_encoder)
 
 
 def _hash(folder: Path) -> str:

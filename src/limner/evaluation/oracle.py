@@ -21,6 +21,7 @@ from limner.data.cache import Progress
 from limner.data.decoding import squash
 from limner.errors import LimnerError
 from limner.evaluation.attributes import Attributes
+from limner.nn.blocks import places_and_largest
 from limner.nn.layout import channels_last
 
 ROWS = 64
@@ -57,8 +58,7 @@ class OracleConfig:
 class OracleNetwork(nn.Module):
     """Strided 3x3 convolutions with batch norm down to a 4x4 map, and one head for each attribute.
 
-    The heads see the whole map, so that they know places, and its largest value in each channel, so that what is learnt
-    of a thing in one place helps to know it in another.
+    The heads see the whole map, and its largest value in each channel.
     """
 
     def __init__(self, config: OracleConfig, classes: Mapping[str, tuple[str, ...]]) -> None:
@@ -76,8 +76,7 @@ class OracleNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Pictures (B, 3, S, S) in -1..1 to features (B, F) and the scores (B, classes) of every attribute."""
-        places = self.body(images)
-        features = self.join(torch.cat([places.flatten(1), places.amax((2, 3))], 1)).relu()
+        features = self.join(places_and_largest(self.body(images))).relu()
         return features, [head(features) for head in self.heads]
 
 

@@ -7,37 +7,52 @@ et al. 2016, "Learning visual features from large weakly supervised data", where
 
 from __future__ import annotations
 
+from typing import Generic, Protocol, TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.nn.blocks import places_and_largest
 from limner.nn.initialisation import seeded_initialisation
 
-
-class WordNamer(nn.Module):
-    """Scores for every word from maps, of which it takes every place and the largest value in each channel: what is
-    learnt of a thing in one place helps to know it in another."""
-
-    def __init__(self, *, channels: int, side: int, words: int) -> None:
-        super().__init__()
-        self.layer = nn.Linear(channels * (side**2 + 1), words)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, C, S, S) to logits (B, words)."""
-        return self.layer(torch.cat([maps.flatten(1), maps.amax((2, 3))], dim=1))
+Read = TypeVar("Read", covariant=True)
 
 
-class Naming:
+class MapReader(Protocol[Read]):
+    """An image encoder that reads what it gives from its feature maps."""
+
+    @property
+    def map_channels(self) -> tuple[int, ...]:
+        """Channels of the maps."""
+        ...
+
+    @property
+    def side(self) -> int:
+        """Side of the last."""
+        ...
+
+    def maps(self, images: Tensor) -> list[Tensor]: ...
+
+    def read(self, maps: list[Tensor]) -> Read: ...
+
+
+class Naming(Generic[Read]):
     """The words of pictures, and the layer that learns to tell them from an image encoder's last maps."""
 
-    def __init__(self, tokens: np.ndarray, ranges: np.ndarray, *, words: int, channels: int, side: int, seed: int
+    def __init__(self, encoder: MapReader[Read], tokens: np.ndarray, ranges: np.ndarray, *, words: int, seed: int
                  ) -> None:
         """``tokens``: int (captions, T), numbers 1 to ``words``, 0 where there is no word; ``ranges``: int (pictures,
-        2), the first caption of a picture and the one behind its last; maps are (B, channels, side, side)."""
-        self._tokens, self._ranges, self._words = tokens, ranges, words
+        2), the first caption of a picture and the one behind its last."""
+        self._encoder, self._tokens, self._ranges, self._words = encoder, tokens, ranges, words
         with seeded_initialisation(seed, "naming"):
-            self.namer = WordNamer(channels=channels, side=side, words=words)
+            self.namer = nn.Linear(encoder.map_channels[-1] * (encoder.side**2 + 1), words)
+
+    def see(self, images: Tensor) -> tuple[Read, Tensor]:
+        """What the encoder gives for pictures (B, 3, S, S), and the logits of words (B, words)."""
+        maps = self._encoder.maps(images)
+        return self._encoder.read(maps), self.namer(places_and_largest(maps[-1]))
 
     def of(self, pictures: Tensor) -> Tensor:
         """Picture numbers (B,) to the words that their captions together have: 0 and 1, float32 (B, words)."""

@@ -61,11 +61,10 @@ class MatchingStage:
             )
         channels_last(self.image_encoder)
         self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
-        self.naming: Naming | None = None
+        self.naming: Naming[Tensor] | None = None
         if isinstance(self.image_encoder, SmallImageEncoder) and config.naming_weight:
-            self.naming = Naming(self.tokens.numpy(), self.pictures.caption_ranges,
-                                 words=self.tokeniser.vocabulary_size, channels=self.image_encoder.map_channels[-1],
-                                 side=self.image_encoder.side, seed=seed)
+            self.naming = Naming(self.image_encoder, self.tokens.numpy(), self.pictures.caption_ranges,
+                                 words=self.tokeniser.vocabulary_size, seed=seed)
             self.modules["namer"] = self.naming.namer
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         if config.recipe == "paper":
@@ -98,7 +97,10 @@ class MatchingStage:
         tokens = self.tokens[batch.captions[:, 0].cpu()].to(context.device, torch.int64)
         with context.autocast():
             texts = self.text_encoder(tokens)
-            images, names = self._see(as_float(batch.images))
+            if self.naming is None:
+                images, named = self.image_encoder(as_float(batch.images)), None
+            else:
+                images, named = self.naming.see(as_float(batch.images))
         texts, images = texts.float(), images.float()
         own = torch.arange(len(images), device=images.device)
         if self.config.symmetric:
@@ -106,21 +108,12 @@ class MatchingStage:
         else:
             loss = structured_joint_embedding_loss(images, texts, own)
         parts = {}
-        if names is not None:
-            assert self.naming is not None
-            parts["naming"] = self.naming.loss(names, batch.indices)
+        if self.naming is not None and named is not None:
+            parts["naming"] = self.naming.loss(named, batch.indices)
             loss = loss + self.config.naming_weight * parts["naming"]
         context.update(self.optimiser, loss)
         accuracy = matching_accuracy(images.detach(), texts.detach(), own)
         return {"loss": loss.detach(), "accuracy": accuracy, **{name: part.detach() for name, part in parts.items()}}
-
-    def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Vectors of pictures (B, 3, S, S), and the scores of the words that are told from them."""
-        if self.naming is None:
-            return self.image_encoder(pictures), None
-        assert isinstance(self.image_encoder, SmallImageEncoder)
-        maps = self.image_encoder.maps(pictures)
-        return self.image_encoder.read(maps), self.naming.namer(maps[-1])
 
     def _learning_rate(self, context: StepContext) -> float:
         first = self.config.learning_rate

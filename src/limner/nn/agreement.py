@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
+
+from limner.nn.blocks import places_and_largest
 
 _LENGTH = 128
 
@@ -13,8 +14,7 @@ _LENGTH = 128
 class Agreement(nn.Module):
     """Part of a discriminator's matching score (projection discriminator, Miyato and Koyama 2018).
 
-    Of the 4x4 maps of a picture it takes every place, and the largest value in each channel: what is learnt of a thing
-    in one place helps to know it in another.
+    Of the 4x4 maps of a picture it takes every place, and the largest value in each channel.
 
     Args:
         features: channels F of the maps.
@@ -29,5 +29,5 @@ class Agreement(nn.Module):
     def forward(self, features: Tensor, text: Tensor) -> Tensor:
         """Maps (B, F, 4, 4) and texts (M, T), for the pictures in turn, again and again, to scores (M,) in float32,
         unbounded."""
-        seen = self.seen(torch.cat([features.flatten(1), features.amax((2, 3))], dim=1))
+        seen = self.seen(places_and_largest(features))
         return (seen.repeat(len(text) // len(seen), 1) * self.meant(text)).float().sum(1) / math.sqrt(_LENGTH)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -36,3 +37,11 @@ class Bottleneck(nn.Module):
         y = self.activation(self.bn1(self.c1(x)))
         y = self.activation(self.bn2(self.c2(y)))
         return x + self.bn3(self.c3(y))
+
+
+def places_and_largest(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) to all their places, and the largest value in each channel: (B, C * H * W + C).
+
+    What reads both knows where things are, and what it learns of a thing in one place helps to know it in another.
+    """
+    return torch.cat([maps.flatten(1), maps.amax((2, 3))], dim=1)

@@ -16,7 +16,6 @@ from limner.matching.config import MatchingConfig
 from limner.matching.stage import caption_reader, load_image_encoder
 from limner.randomness import normal, stream
 from limner.text.overlap import WordOverlap
-from limner.text.swaps import swapped_captions
 from limner.text.tokenisers import Tokeniser
 from limner.training.stage import Components, Samples, StepContext
 from limner.vision.encoders import SmallImageEncoder, resized
@@ -82,9 +81,7 @@ class Captions:
             raise LimnerError("the text encoder gives numbers that are not finite; train its stage again.")
         kinds = np.arange(len(self.pictures)) if self.pictures.labels is None else self.pictures.labels
         self._kinds = torch.from_numpy(kinds)
-        self._encode = encode
         self._overlap: WordOverlap | None = None
-        self._swapped: tuple[Tensor, Tensor] | None = None
         self._on_device: Tensor | None = None
         chosen = np.linspace(0, len(held_out) - 1, min(_JUDGED, len(held_out))).astype(int)
         self._strangers = None if held_out is self.pictures else (held_out, chosen)
@@ -110,8 +107,8 @@ class Captions:
         return self.judge
 
     def wrong(self, text: Tensor, captions: Tensor, kinds: Tensor, context: StepContext, *, close_share: float,
-              swapped_share: float = 0.0, count: int = 1) -> tuple[Tensor, Tensor]:
-        """Captions that are not the rows' own: those of other rows, close ones, and own ones with two words swapped.
+              count: int = 1) -> tuple[Tensor, Tensor]:
+        """Captions that are not the rows' own: those of other rows, and close ones.
 
         Args:
             text: (B, D): the rows' embeddings. ``captions``: int64 (B,): which training captions these are.
@@ -119,8 +116,6 @@ class Captions:
             close_share: share of rows that get, of 512 training captions of other kinds that contradict the row's
                 picture, the one that shares most of its words with the row's own; the others, and rows for which
                 there is none, get the caption of a row after theirs.
-            swapped_share: share of rows that get, in place of these, their own caption with two words swapped, where
-                that is wrong (see ``swapped_captions``).
             count: wrong captions for every row, each drawn anew.
 
         Returns:
@@ -136,24 +131,7 @@ class Captions:
                 chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number]
                 others[number] = torch.where(chosen[:, None], texts[number], others[number])
                 wrong[number] = wrong[number] | chosen
-        if swapped_share:
-            places, texts = self._swapped_on(text.device)
-            place = places[captions.to(text.device)]
-            for number in range(count):
-                chosen = (context.uniform(f"swap/{number}", len(text)) < swapped_share) & (place >= 0)
-                others[number] = torch.where(chosen[:, None], texts[place], others[number])
-                wrong[number] = wrong[number] | chosen
         return torch.cat(others), torch.cat(wrong)
-
-    def _swapped_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where each caption's swapped form is, -1 for none, and the embeddings of these; the last is no caption's."""
-        if self._swapped is None:
-            found = swapped_captions(self.pictures.captions, self._overlap_on(device).contradictions, seed=0)
-            there = torch.tensor([text is not None for text in found])
-            places = torch.where(there, there.cumsum(0) - 1, -1)
-            texts = self._encode([*(text for text in found if text is not None), ""])
-            self._swapped = places.to(device), texts.to(device)
-        return self._swapped
 
     def _overlap_on(self, device: torch.device) -> WordOverlap:
         if self._overlap is None:

@@ -46,7 +46,6 @@ class Contradictions:
         known = [term for _, term in frequent[:_MOST_TERMS]]
         numbers = {term: number for number, term in enumerate(known)}
         said = [sorted(numbers[term] for term in said if term in numbers) for said in terms]
-        self._numbers = numbers
         self._pictures, device = pictures, pictures.device
         self._terms = torch.tensor(list(itertools.chain.from_iterable(said)), dtype=torch.int64, device=device)
         self._starts = torch.tensor([0, *map(len, said)], device=device).cumsum(0)
@@ -63,20 +62,6 @@ class Contradictions:
         own = self._of_pictures(self._pictures[captions])
         excluded = (own @ self._excludes).clamp_max(1) * (1 - own)
         return excluded @ self._indicators(self._starts[others], self._starts[others + 1]).T > 0
-
-    def of_others(self, texts: Sequence[str], captions: Tensor) -> Tensor:
-        """bool (N,): whether texts contradict the pictures that ``captions`` (N,) are of, each its own. None does where
-        nothing excludes anything."""
-        found = []
-        for start in range(0, len(texts), _CHUNK):
-            some, rows = texts[start:start + _CHUNK], captions[start:start + _CHUNK]
-            said = torch.zeros(len(some), len(self._excludes))
-            for row, text in enumerate(some):
-                said[row, [self._numbers[term] for term in _terms(text) if term in self._numbers]] = 1
-            own = self._of_pictures(self._pictures[rows.to(self._pictures.device)])
-            excluded = (own @ self._excludes).clamp_max(1) * (1 - own)
-            found.append((excluded.cpu() * said).sum(1) > 0)
-        return torch.cat(found) if found else torch.zeros(0, dtype=torch.bool)
 
     def _exclusions(self) -> Tensor:
         together, count = torch.zeros_like(self._excludes), len(self._first) - 1

@@ -23,7 +23,7 @@ class WordOverlap:
     def __init__(self, captions: Sequence[str], kinds: Tensor, pictures: Tensor) -> None:
         """``kinds`` and ``pictures``: int64 (captions,), the class of each caption, and the number of its picture, in
         rising order. Both lie on one device, where everything is computed."""
-        self.contradictions = Contradictions(captions, pictures)
+        self._contradictions = Contradictions(captions, pictures)
         numbers: dict[str, int] = {}
         rows = [sorted({numbers.setdefault(word, len(numbers)) for word in split_words(caption)})
                 for caption in captions]
@@ -48,7 +48,7 @@ class WordOverlap:
         known = self._words_of(captions)[1].unique()
         shared = self._indicators(captions, known) @ self._indicators(pool, known).T
         either = self._counts[captions][:, None] + self._counts[pool] - shared
-        wrong = (self._kinds[pool] != kinds[:, None]) & self.contradictions.between(captions, pool)
+        wrong = (self._kinds[pool] != kinds[:, None]) & self._contradictions.between(captions, pool)
         overlap = (shared / either.clamp_min(1)).masked_fill(~wrong, -1.0).unflatten(1, numbers.shape)
         best, place = overlap.max(2)
         return pool.view(numbers.shape).gather(1, place.T), best.T >= 0

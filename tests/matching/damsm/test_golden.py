@@ -256,7 +256,7 @@ def test_two_steps_of_the_stage_are_the_authors(trunk_state: dict[str, Tensor], 
     stage.optimisers["damsm"] = stage.optimiser = stage._build_optimiser()
     for step in (0, 1):
         tokens, lengths = _captions(step)
-        stage.captions._tokens, stage.captions._lengths = np.array(tokens), np.array(lengths)
+        stage.captions.tokens, stage.captions._lengths = np.array(tokens), np.array(lengths)
         batch = Batch(indices=torch.arange(3), images=torch.from_numpy(ref.arrays("damsm_step")[f"b{step}/image299"]),
                       captions=torch.arange(3)[:, None], labels=ref.tensor("damsm_step", f"b{step}/class_ids"))
         losses = stage.step(batch, _Loop(step))  # type: ignore[arg-type]

@@ -272,7 +272,7 @@ def test_two_steps_of_the_stage_are_the_authors(monkeypatch: pytest.MonkeyPatch)
     stage.generator.register_forward_hook(lambda module, inputs, output: painted.append(output))
     start = {name: value.clone() for name, value in stage.modules["generator"].state_dict().items()}
     for step, tolerance in ((0, 5e-6), (1, 1e-3)):
-        stage.captions._tokens = ref.arrays("step")[f"b{step}/captions"][:, :, 0]
+        stage.captions.tokens = ref.arrays("step")[f"b{step}/captions"][:, :, 0]
         stage.captions._lengths = ref.arrays("step")[f"b{step}/cap_lens"]
         order = torch.from_numpy(stage.captions._lengths).argsort(descending=True)
         reals[:] = [ref.tensor("step", f"b{step}/real{side}")[order] for side in SIDES]

@@ -25,8 +25,6 @@ from limner.systems.attngan.losses import Wrong, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, ModulatedGenerator
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
-from limner.text.contradiction import Contradictions
-from limner.text.swaps import swapped_captions
 from limner.training.context import LoopContext
 from limner.training.devices import launch
 from limner.training.settings import RunSettings
@@ -215,29 +213,6 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     assert distances[1] < distances[0]
 
 
-def test_swapped_wrong_captions_are_the_right_ones_with_two_words_swapped() -> None:
-    corpus = Corpus({"train": PictureSet.from_arrays(*shapes_arrays(1500, size=64, split="train", objects="mixed"))})
-    debug = attngan_debug()
-    config = replace(debug, gan=replace(debug.gan, batch_size=32, close_wrong_share=0.0, swapped_wrong_share=1.0))
-    stage, _ = _stage(config, corpus)
-    pictures = corpus.split("train")
-    owners = torch.tensor([row for row, (first, end) in enumerate(pictures.caption_ranges) for _ in range(first, end)])
-    expected = swapped_captions(pictures.captions, Contradictions(pictures.captions, owners), seed=0)
-    numbers = _batch(stage).captions[:, 0]
-    sentences = stage.scorer.captions([pictures.captions[number] for number in numbers])
-    other, weights = stage._wrong(sentences, numbers, torch.arange(32), _context())
-    assert other is not None
-    assert weights is not None
-    assert (weights == 1).all()
-    swapped = 0
-    for row, number in enumerate(numbers.tolist()):
-        text, first = expected[number], other[row]
-        swapped += text is not None
-        wanted = sentences[(row + 1) % 32] if text is None else stage.scorer.captions([text])[0]
-        torch.testing.assert_close(first, wanted)
-    assert 0 < swapped < 32
-
-
 @pytest.mark.parametrize("debug", [attngan_paper_debug(), attngan_debug()], ids=["theirs", "ours"])
 def test_the_form_with_one_picture_trains_and_paints(debug: AttnGanConfig, corpus: Corpus) -> None:
     config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
@@ -269,8 +244,6 @@ def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:
     ({"close_wrong_share": 0.5, "wrong_captions": 0}, "close_wrong_share"),
     ({"wrong_captions": -1}, "wrong_captions must be at least 0"),
     ({"close_wrong_share": 1.5}, "close_wrong_share"),
-    ({"swapped_wrong_share": 0.5, "wrong_captions": 0, "close_wrong_share": 0.0}, "swapped_wrong_share"),
-    ({"swapped_wrong_share": -0.5}, "swapped_wrong_share"),
     ({"variety_weight": 1.0, "batch_size": 7}, "even"),
     ({"variety_weight": -1.0}, "variety_weight"),
     ({"first_deviation": 0.0}, "first_deviation must be above 0"),

@@ -39,7 +39,8 @@ class CaptionTable:
 
     def __init__(self, vocabulary: Vocabulary, captions: list[str], *, length: int) -> None:
         """``length``: words of a caption in a step; of a longer one a random choice is taken."""
-        self._tokens, self._lengths = vocabulary.table(captions)
+        self.tokens, self._lengths = vocabulary.table(captions)
+        """int32 (captions, longest), 0 behind a caption's end."""
         self._length = length
 
     @property
@@ -50,7 +51,7 @@ class CaptionTable:
     def take(self, captions: Tensor, context: StepContext) -> tuple[Tensor, Tensor]:
         """Caption numbers (B, 1) to tokens int64 (B, T) on the device and lengths (B,) on the CPU."""
         rows = captions[:, 0].cpu().numpy()
-        tokens, lengths = self._tokens[rows], self._lengths[rows]
+        tokens, lengths = self.tokens[rows], self._lengths[rows]
         numbers = context.uniform("words", len(rows), tokens.shape[1]).cpu().numpy()
         short, kept = shorten(tokens, lengths, numbers, self._length)
         return torch.from_numpy(short).to(context.device), torch.from_numpy(kept)
@@ -80,11 +81,10 @@ class DamsmStage:
             load_trunk(self.image_encoder, load_tensors(Path(config.image.weights)), where=config.image.weights)
         channels_last(self.image_encoder)
         self.modules: dict[str, nn.Module] = {"text_encoder": self.text_encoder, "image_encoder": self.image_encoder}
-        self.naming: Naming | None = None
+        self.naming: Naming[tuple[Tensor, Tensor]] | None = None
         if isinstance(self.image_encoder, SmallRegions) and config.naming_weight:
-            self.naming = Naming(self.vocabulary.table(self.pictures.captions)[0], self.pictures.caption_ranges,
-                                 words=len(self.vocabulary.words), channels=self.image_encoder.map_channels[-1],
-                                 side=self.image_encoder.side, seed=seed)
+            self.naming = Naming(self.image_encoder, self.captions.tokens, self.pictures.caption_ranges,
+                                 words=len(self.vocabulary.words), seed=seed)
             self.modules["namer"] = self.naming.namer
         self.optimiser = self._build_optimiser()
         self.optimisers = {"damsm": self.optimiser}
@@ -121,26 +121,20 @@ class DamsmStage:
         labels = batch.labels if self.config.mask_classes else None
         with context.autocast():
             words, sentences = self.text_encoder(tokens, lengths)
-            (regions, images), names = self._see(as_float(batch.images))
+            if self.naming is None:
+                (regions, images), named = self.image_encoder(as_float(batch.images)), None
+            else:
+                (regions, images), named = self.naming.see(as_float(batch.images))
         padding = padding_of(lengths, tokens.shape[1]).to(words.device)
         losses = matching_losses(words, sentences, padding, regions.float(), images.float(),
                                  sharpness=self.config.sharpness, labels=labels)
         parts = losses._asdict()
         loss = losses.total
-        if names is not None:
-            assert self.naming is not None
-            parts["naming"] = self.naming.loss(names, batch.indices)
+        if self.naming is not None and named is not None:
+            parts["naming"] = self.naming.loss(named, batch.indices)
             loss = loss + self.config.naming_weight * parts["naming"]
         context.update(self.optimiser, loss)
         return {"loss": loss.detach(), **{name: value.detach() for name, value in parts.items()}}
-
-    def _see(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
-        """Regions and vectors of pictures, and the scores of the words that are told from them."""
-        if self.naming is None:
-            return self.image_encoder(images), None
-        assert isinstance(self.image_encoder, SmallRegions)
-        maps = self.image_encoder.maps(images)
-        return self.image_encoder.read(maps), self.naming.namer(maps[-1])
 
     def _set_learning_rate(self, context: StepContext) -> None:
         rate = self.config.learning_rate

@@ -59,9 +59,6 @@ class GanConfig:
     """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right one
     and yet contradicts what the picture's captions say, so that the discriminators must look at everything a caption
     says."""
-    swapped_wrong_share: float = 0.0
-    """Share of ``wrong_captions`` that are the right one with two words swapped, where there is such a one that is
-    wrong, so that the discriminators must look at what belongs to what."""
     discriminator: Literal["batch", "spectral", "matching"] = "batch"
     """``batch``: the authors' discriminators; ``spectral``: the same with spectral normalisation of the weights instead
     of batch normalisation; ``matching``: those of improved GAN-CLS, with layer normalisation, whitened captions, a dot
@@ -121,10 +118,9 @@ class GanConfig:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if self.wrong_captions < 0:
             raise LimnerError(f"wrong_captions must be at least 0, got {self.wrong_captions}.")
-        for name in ("close_wrong_share", "swapped_wrong_share"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1 or (share and not self.wrong_captions):
-                raise LimnerError(f"{name} must be between 0 and 1, and 0 without wrong_captions, got {share}.")
+        if not 0 <= self.close_wrong_share <= 1 or (self.close_wrong_share and not self.wrong_captions):
+            raise LimnerError(f"close_wrong_share must be between 0 and 1, and 0 without wrong_captions, "
+                              f"got {self.close_wrong_share}.")
         if not 0 <= self.decay_from <= 1:
             raise LimnerError(f"decay_from must be between 0 and 1, got {self.decay_from}.")
         if not 0 < self.first_deviation <= 1:

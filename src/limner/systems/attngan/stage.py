@@ -175,8 +175,7 @@ class AttnGanStage:
         if self.table is None or not self.gan.wrong_captions:
             return None, None
         other, differs = self.table.wrong(sentences, captions, kinds, context,
-                                          close_share=self.gan.close_wrong_share,
-                                          swapped_share=self.gan.swapped_wrong_share, count=self.gan.wrong_captions)
+                                          close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
         return other, differs.float()
 
     def _read(self, tokens: Tensor, lengths: Tensor, steps: int, device: torch.device) -> _Read:
