@@ -14,7 +14,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import penalty_now, steepness, variety
+from limner.nn.losses import outdone_cost, penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
@@ -28,7 +28,13 @@ from limner.systems.stackgan.build import (
     table_components,
 )
 from limner.systems.stackgan.config import GanTraining, StackGanConfig
-from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss, inconsistency
+from limner.systems.stackgan.losses import (
+    Logits,
+    discriminator_loss,
+    generator_loss,
+    inconsistency,
+    relativistic_loss,
+)
 from limner.systems.stackgan.networks import ModulatedSketchGenerator
 from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
@@ -127,10 +133,10 @@ class StackGanStage:
         if wrong_images is not None:
             pictures = {"real": pictures["real"], "wrong": as_float(wrong_images), "fake": pictures["fake"]}
         others = None if other is None or is_wrong is None else (other, is_wrong)
-        losses = self._train_discriminator(pictures, (told, told_asked), others, penalty, context)
+        losses, rivals = self._train_discriminator(pictures, (told, told_asked), others, penalty, context)
         if self.gan.fresh_noise:
             painted = self._paint(asked, context, "again/", keep=True)
-        return losses | self._train_generator(painted, told_asked, context)
+        return losses | self._train_generator(painted, told_asked, rivals, context)
 
     def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
         """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where
@@ -153,8 +159,9 @@ class StackGanStage:
 
     def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
                              others: tuple[Tensor, Tensor] | None, penalty: float, context: WorkContext
-                             ) -> dict[str, Tensor]:
-        """``told``: what the discriminator is told of the captions of real pictures and of painted ones."""
+                             ) -> tuple[dict[str, Tensor], Tensor]:
+        """``told``: what the discriminator is told of the captions of real pictures and of painted ones. Returns, with
+        the losses, the scores that the painted pictures are to exceed: those of real ones with the same captions."""
         with context.autocast():
             seen = self._look(images, context)
             real = self._judged(seen["real"], told[0])
@@ -163,25 +170,39 @@ class StackGanStage:
             else:
                 wrong = self._judged_wrongly(seen["real"], told[0], others, context)
             painted = self._judged(seen["fake"], told[1])
-        parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
-        losses = {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
+        rivals = _twice(real.matched) if self.gan.variety_weight else real.matched
+        losses = self._discriminator_losses(real, wrong, painted, rivals)
         if penalty:
             losses["penalty"] = steepness(partial(self._score, told=told[0]), images["real"])
-            losses["discriminator"] = parts.total + penalty * losses["penalty"]
+            if self.gan.loss == "relativistic":
+                losses["penalty"] = losses["penalty"] + steepness(partial(self._score, told=told[1]), images["fake"])
+            losses["discriminator"] = losses["discriminator"] + penalty * losses["penalty"]
         context.update(self.optimisers["discriminator"], losses["discriminator"])
-        return losses
+        return losses, rivals.detach()
+
+    def _discriminator_losses(self, real: Logits, wrong: Tensor, painted: Logits, rivals: Tensor) -> dict[str, Tensor]:
+        if self.gan.loss == "relativistic":
+            parts = relativistic_loss(real.matched, wrong, painted.matched, rivals)
+        else:
+            parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
+        losses = {"discriminator": parts.total, "wrong": parts.wrong, "fake": parts.fake}
+        return losses if parts.real is None else losses | {"real": parts.real}
 
     def _score(self, images: Tensor, told: Tensor) -> Tensor:
         """All that the discriminator says of pictures, (B,)."""
         logits = self._judged(self._looked(images), told)
         return logits.matched if logits.alone is None else logits.matched + logits.alone
 
-    def _train_generator(self, painted: Painted, told: Tensor, context: WorkContext) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, told: Tensor, rivals: Tensor, context: WorkContext
+                         ) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
         self.discriminator.requires_grad_(True)
-        loss = generator_loss(judged, loss=self.gan.loss)
+        if self.gan.loss == "relativistic":
+            loss = outdone_cost(judged.matched, rivals).mean()
+        else:
+            loss = generator_loss(judged, loss=self.gan.loss)
         parts = {"generator": loss}
         if self.config.networks.augmentation:
             parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
@@ -281,4 +302,4 @@ class StackGanStage:
 
 def _twice(rows: Tensor) -> Tensor:
     """The first half of the rows, two times."""
-    return rows.chunk(2)[0].repeat(2, 1)
+    return torch.cat([rows.chunk(2)[0]] * 2)
