@@ -1,11 +1,10 @@
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from limner.nn.losses import eps_bce, outdone_cost, painted_cost, score_cost, steepness, variety
+from limner.nn.losses import eps_bce, painted_cost, score_cost, steepness, variety
 
 
 def test_values_and_gradients_equal_torch7():
@@ -51,15 +50,6 @@ def test_hinge_costs_nothing_beyond_the_margin_and_pays_the_generator_by_the_sco
     assert painted_cost(scores, loss="hinge").tolist() == [-1.5, -0.5, 2]
     assert score_cost(scores.double(), real=True).dtype == torch.float64
     assert painted_cost(scores.bfloat16(), loss="hinge").dtype == torch.float32
-
-
-def test_what_is_outdone_pays_and_does_not_saturate() -> None:
-    scores = torch.tensor([3.0, -2.0, 0.0], requires_grad=True)
-    cost = outdone_cost(scores, torch.tensor([1.0, 40.0, 0.0]))
-    torch.testing.assert_close(cost, torch.tensor([math.log1p(math.exp(-2)), 42.0, math.log(2)]))
-    cost.sum().backward()
-    torch.testing.assert_close(scores.grad, torch.tensor([-1 / (1 + math.exp(2)), -1.0, -0.5]))
-    assert outdone_cost(scores.bfloat16(), scores.bfloat16()).dtype == torch.float32
 
 
 def test_steepness_is_half_the_squared_slope_and_can_be_differentiated() -> None:

@@ -13,10 +13,6 @@ _PENALTY_EVERY = 8
 """Steps: seldom, and with so many times the weight, as StyleGAN2 does (lazy regularisation, Karras et al. 2020)."""
 
 ScoreLoss = Literal["cross-entropy", "hinge"]
-"""Of scores by themselves."""
-
-PairLoss = Literal["cross-entropy", "hinge", "relativistic"]
-"""Or of scores in pairs, see ``outdone_cost``."""
 
 
 def score_cost(scores: Tensor, *, real: bool, loss: ScoreLoss = "cross-entropy") -> Tensor:
@@ -34,26 +30,15 @@ def painted_cost(scores: Tensor, *, loss: ScoreLoss = "cross-entropy") -> Tensor
     return score_cost(scores, real=True) if loss == "cross-entropy" else -_exact(scores)
 
 
-def outdone_cost(scores: Tensor, others: Tensor) -> Tensor:
-    """What is paid for every score (B,) that another (B,), its partner, comes near or exceeds: ``softplus(other - s)``,
-    in float32 at least.
-
-    A discriminator pays it for real pictures with painted partners and a generator for its own with real ones, so no
-    picture is good by itself: where a generator lacks a kind of picture, the real ones of that kind always outdo its
-    own. Source: the relativistic pairing loss (Jolicoeur-Martineau 2019; Huang et al. 2024, "The GAN is dead; long live
-    the GAN!").
-    """
-    return functional.softplus(_exact(others) - _exact(scores))
-
-
 def steepness(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """R1, or, of painted pictures, R2: half the squared gradient of the scores (B,) of pictures (B, ...) by the
-    pictures, a mean over the rows.
+    """Half the squared gradient of the scores (B,) of pictures (B, ...) by the pictures, a mean over the rows: of real
+    pictures R1, of painted ones R2.
 
-    A score that is steep around real pictures is steep around painted ones, and a generator then does better by noise
-    that the score likes than by better pictures. It can be differentiated in turn.
+    A generator does better by noise that a steep score likes than by better pictures, and the score digs moats around
+    what is painted, which no generator crosses by small steps. It can be differentiated in turn.
 
-    Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?".
+    Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?"; both together Huang et al.
+    2024, "The GAN is dead; long live the GAN!".
     """
     images = _exact(images.detach()).requires_grad_()
     slope, = torch.autograd.grad(score(images).sum(), images, create_graph=True)

@@ -16,13 +16,12 @@ from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmImage
-from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.modulation import Modulation
 from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import DiscriminatorLoss, Wrong, adversarial_loss, discriminator_loss
+from limner.systems.attngan.losses import Wrong, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, ModulatedGenerator
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
@@ -59,8 +58,7 @@ def _losses(network: Discriminator, *, together: bool, **arguments: Tensor | Wro
     numbers = torch.Generator().manual_seed(1)
     real, fake, sentences = (torch.randn(*shape, generator=numbers) for shape in ((4, 3, 16, 16),) * 2 + ((4, 8),))
     network.by_batch = not together
-    parts = discriminator_loss(network, real, fake, sentences, **arguments)  # type: ignore[arg-type]
-    return torch.stack([part for part in parts if part is not None])
+    return torch.stack(discriminator_loss(network, real, fake, sentences, **arguments))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("unconditional", [True, False])
@@ -128,7 +126,11 @@ def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -
     for name, each in (("plain", plain), ("steep", steep)):
         stage, _ = _stage(each, corpus)
         losses[name] = stage.step(_batch(stage), _context())
+    painted, _ = _stage(replace(config, gan=replace(config.gan, gradient_penalty=0.0, painted_penalty=3.0)), corpus)
+    losses["painted"] = painted.step(_batch(painted), _context())
     first = next(name for name in losses["plain"] if name.startswith("discriminator"))
+    assert losses["painted"][first] > losses["plain"][first]
+    assert losses["painted"].keys() - losses["plain"].keys() == {"painted_penalty"}
     assert losses["steep"][first] > losses["plain"][first]
     assert losses["steep"]["penalty"] > 0
     stage, _ = _stage(steep, corpus)
@@ -136,48 +138,8 @@ def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -
     assert "penalty" in stage.step(_batch(stage), _context(8))
     with pytest.raises(LimnerError, match="gradient_penalty must be at least 0, got -1"):
         replace(config.gan, gradient_penalty=-1.0)
-
-
-@pytest.mark.parametrize("variety_weight", [0.0, 1.0])
-def test_relativistic_paintings_meet_real_pictures_of_their_own_captions(
-        variety_weight: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = attngan_debug()
-    gan = replace(config.gan, loss="relativistic", variety_weight=variety_weight, gradient_penalty=1.0)
-    stage, _ = _stage(replace(config, gan=gan), corpus)
-    seen: list[tuple[Tensor, ...]] = []
-
-    def noted(discriminator: Any, real: Tensor, fake: Tensor, sentences: Tensor, **named: Any) -> DiscriminatorLoss:
-        parts = discriminator_loss(discriminator, real, fake, sentences, **named)
-        seen.append((sentences, named["told"], named["partners"], parts.rivals))
-        return parts
-
-    monkeypatch.setattr("limner.systems.attngan.stage.discriminator_loss", noted)
-    first, later = stage.step(_batch(stage), _context()), stage.step(_batch(stage), _context(1))
-    for sentences, told, partners, rivals in seen:
-        assert torch.equal(sentences[partners], told)
-        assert len(partners) == len(rivals) == 8
-        assert not rivals.requires_grad
-    assert all(torch.isfinite(value) for losses in (first, later) for value in losses.values())
-    assert first["penalty"] > 0
-
-
-def test_the_relativistic_loss_by_hand() -> None:
-    torch.manual_seed(0)
-    network = MatchingDiscriminator(text_size=8, condition_size=4, width=4, image_size=16)
-    real, fake, sentences = torch.randn(4, 3, 16, 16), torch.randn(2, 3, 16, 16), torch.randn(4, 8)
-    partners, wrong = torch.tensor([3, 1]), Wrong(torch.randn(8, 8), torch.tensor([1.0, 1, 0, 1, 1, 1, 1, 0]))
-    parts = discriminator_loss(network, real, fake, sentences, told=sentences[partners], wrong=wrong,
-                               partners=partners, loss="relativistic")
-    features = network.look(torch.cat([real, fake]))
-    own, painted = network.judge(features[:4], sentences), network.judge(features[4:], sentences[partners])
-    others = network.judge(features[:4], wrong.sentences)
-    torch.testing.assert_close(parts.fake, (1 + (painted - own[partners]).exp()).log().mean())
-    costs = (1 + (others - own.repeat(2)).exp()).log() * wrong.weights
-    torch.testing.assert_close(parts.wrong, costs.sum() / 6)
-    torch.testing.assert_close(parts.total, parts.fake + parts.wrong)
-    cost = adversarial_loss(network, fake, sentences[partners], loss="relativistic", rivals=parts.rivals)
-    alone = network.judge(network.look(fake), sentences[partners])
-    torch.testing.assert_close(cost, (1 + (own[partners] - alone).exp()).log().mean())
+    with pytest.raises(LimnerError, match="painted_penalty must be at least 0, got -1"):
+        replace(config.gan, painted_penalty=-1.0)
 
 
 def test_the_modulated_generator_knows_no_batch_and_hears_the_caption_in_every_layer() -> None:
@@ -218,8 +180,6 @@ def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
     ({"decay_from": 1.5}, "decay_from must be between 0 and 1, got 1.5"),
     ({"kl_weight": -1.0}, "kl_weight must be at least 0, got -1"),
     ({"modulated": True, "official_mask": True}, "has no official_mask"),
-    ({"loss": "relativistic", "wrong_captions": 0, "close_wrong_share": 0.0}, "wrong_captions 1 at least"),
-    ({"loss": "relativistic", "discriminator": "spectral", "encoder_maps": False}, "needs discriminator 'matching'"),
 ])
 def test_a_bad_value_of_ours_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(LimnerError, match=words):

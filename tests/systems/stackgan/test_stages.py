@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from limner.data.loader import Loader
 from limner.errors import LimnerError
-from limner.nn.losses import outdone_cost, steepness
+from limner.nn.losses import steepness
 from limner.systems import get_system
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator
 from limner.systems.stackgan.config import Networks, StackGanConfig
-from limner.systems.stackgan.losses import inconsistency, relativistic_loss
+from limner.systems.stackgan.losses import inconsistency
 from limner.systems.stackgan.networks import Discriminator, ModulatedSketchGenerator, SketchGenerator
 from limner.systems.stackgan.presets import TENSORFLOW, debug_form, stackgan_birds, stackgan_coco, stackgan_debug
 from limner.systems.stackgan.stages import StackGanStage
@@ -281,34 +281,24 @@ def test_every_eighth_step_pays_for_steep_scores(name: str, config: StackGanConf
     assert "penalty" in _step(stage, Told(step=8))
 
 
-def test_relativistic_paintings_meet_real_pictures_of_their_own_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["sketch", "refinement"])
+def test_steep_scores_of_paintings_cost_as_well(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = stackgan_debug()
-    stage = _stage("sketch", replace(config, sketch=replace(config.sketch, loss="relativistic", gradient_penalty=3.0)))
-    met: list[list[torch.Tensor]] = []
-    monkeypatch.setattr("limner.systems.stackgan.stages.relativistic_loss",
-                        lambda *scores: (met.append(list(scores)), relativistic_loss(*scores))[1])
-    paid = []
-    monkeypatch.setattr("limner.systems.stackgan.stages.outdone_cost",
-                        lambda scores, others: (paid.append(others), outdone_cost(scores, others))[1])
-    losses = _step(stage, Told(step=1))
-    (real, wrong, fake, partners), = met
-    assert (len(real), len(wrong), len(fake)) == (8, 8 * stage.gan.wrong_captions, 8)
-    assert torch.equal(partners, real[:4].repeat(2))  # the captions of the first half are painted twice
-    assert not paid[-1].requires_grad
-    assert torch.equal(paid[-1], partners)
-    assert "real" not in losses
-    assert all(torch.isfinite(value) for value in losses.values())
     seen: list[torch.Tensor] = []
     monkeypatch.setattr("limner.systems.stackgan.stages.steepness",
                         lambda score, images: (seen.append(images), steepness(score, images))[1])
-    _step(stage, Told(step=8))
-    assert len(seen) == 2  # real pictures and painted ones
-
-
-def test_the_relativistic_loss_needs_our_discriminator() -> None:
-    theirs = debug_form(stackgan_coco())
-    with pytest.raises(LimnerError, match=r"networks\.discriminator=matching"):
-        replace(theirs, sketch=replace(theirs.sketch, loss="relativistic"))
+    gan = replace(getattr(config, name), gradient_penalty=0.0, painted_penalty=3.0)
+    stage = _stage(name, replace(config, **{name: gan}))
+    painted: list[torch.Tensor] = []
+    stage.generator.register_forward_hook(lambda _, inputs, output: painted.append(output[0]))
+    losses = _step(stage, Told())
+    assert "penalty" not in losses
+    torch.testing.assert_close(losses["discriminator"], losses["real"] + (losses["wrong"] + losses["fake"]) / 2
+                               + 8 * 3.0 * losses["painted_penalty"])
+    assert torch.equal(seen[0], painted[0].detach())
+    assert "painted_penalty" not in _step(stage, Told(step=1))
+    with pytest.raises(LimnerError, match="painted_penalty must be at least 0"):
+        replace(gan, painted_penalty=-1.0)
 
 
 def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:

@@ -64,15 +64,14 @@ class GanConfig:
     of batch normalisation; ``matching``: those of improved GAN-CLS, with layer normalisation, whitened captions, a dot
     product of what was seen and what the caption means, and no score of pictures alone. Without ``batch``, real and
     painted pictures pass in one go."""
-    loss: Literal["cross-entropy", "hinge", "relativistic"] = "cross-entropy"
-    """Of the discriminators' scores: cross entropy (the authors'); hinge, which asks nothing more of pairs that are
-    told apart by a margin; or relativistic (``matching``, with ``wrong_captions``), where a real picture has to outdo
-    a painted one of the same caption, and its own caption others, so that no kind of picture can be missing and nobody
-    pay for it."""
+    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
+    """Of the discriminators' scores: cross entropy (the authors') or hinge, which asks nothing more of pairs that are
+    told apart by a margin."""
     gradient_penalty: float = 0.0
     """Weight, in each discriminator's loss, of half the squared gradient of its scores of real pictures with their own
-    captions by the pictures (R1), and with ``relativistic`` also of painted ones (R2), taken at every eighth step with
-    eight times the weight; 0 for none (the authors')."""
+    captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none (the authors')."""
+    painted_penalty: float = 0.0
+    """Weight of the same of its scores of painted pictures (R2, ours)."""
     whitened: bool = False
     """The condition reads captions' vectors whitened: what the text encoder learnt late lies in directions of little
     variance."""
@@ -116,7 +115,8 @@ class GanConfig:
         if self.batch_size < 2:
             raise LimnerError(f"matching contrasts the rows of a batch: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
-        for name in ("gradient_penalty", "kl_weight", "matching_weight", "variety_weight", "variety_goal"):
+        for name in ("gradient_penalty", "painted_penalty", "kl_weight", "matching_weight", "variety_weight",
+                     "variety_goal"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if self.wrong_captions < 0:
@@ -130,9 +130,6 @@ class GanConfig:
             raise LimnerError(f"first_deviation must be above 0 and at most 1, got {self.first_deviation}.")
         if self.encoder_maps and self.discriminator != "matching":
             raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
-        if self.loss == "relativistic" and not (self.discriminator == "matching" and self.wrong_captions):
-            raise LimnerError("the loss 'relativistic' compares one score of each picture, and its own caption with "
-                              "others: it needs discriminator 'matching' and wrong_captions 1 at least.")
         if self.modulated and self.official_mask:
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
         if self.variety_weight and self.batch_size % 2:

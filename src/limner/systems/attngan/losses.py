@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from limner.nn.losses import PairLoss, outdone_cost, painted_cost, score_cost
+from limner.nn.losses import ScoreLoss, painted_cost, score_cost
 from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.systems.attngan.build import AnyDiscriminator
 
@@ -26,14 +26,12 @@ class Wrong(NamedTuple):
 
 
 class DiscriminatorLoss(NamedTuple):
-    """Scalars: ``total`` to minimise, and the means of its parts; and the scores (F,) that paintings are to outdo."""
+    """Scalars: ``total`` to minimise, and the means of its parts."""
 
     total: Tensor
-    real: Tensor | None
-    """None where no picture is judged by itself."""
+    real: Tensor
     fake: Tensor
     wrong: Tensor
-    rivals: Tensor | None = None
 
 
 Lend = Callable[[Tensor], Sequence[Tensor]]
@@ -52,16 +50,14 @@ def looked(discriminator: AnyDiscriminator, images: Tensor, lend: Lend) -> Tenso
 
 
 def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
-                       told: Tensor | None = None, wrong: Wrong | None = None, loss: PairLoss = "cross-entropy",
-                       partners: Tensor | None = None, lend: Lend = _nothing) -> DiscriminatorLoss:
+                       told: Tensor | None = None, wrong: Wrong | None = None, loss: ScoreLoss = "cross-entropy",
+                       lend: Lend = _nothing) -> DiscriminatorLoss:
     """Real pictures with their captions, painted ones, and real ones with another caption.
 
     With U the cost of the unconditional head (the authors' is cross-entropy), C that of the conditional one, B rows:
     ``(U(real) + C(real)) / 2 + (U(fake) + C(fake) + C(wrong)) / 3``; without the unconditional head
     ``C(real) + (C(fake) + C(wrong)) / 2``. The wrong pairs reuse the features of the real pictures. Where there is
-    batch normalisation it sees real, painted and wrong pairs each alone; otherwise all pass in one go. With
-    ``relativistic`` what a real picture pays for its painted partner and for its other captions (``outdone_cost``), a
-    sum.
+    batch normalisation it sees real, painted and wrong pairs each alone; otherwise all pass in one go.
 
     Args:
         real, fake: (B, 3, S, S); ``fake`` without gradient.
@@ -70,7 +66,6 @@ def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tens
         wrong: other captions for the real pictures; without it, each but the last has the next row's, as in the
             authors' code, which may be of one class by chance.
         loss: what a score costs.
-        partners: int64 (F,), with ``relativistic``: for every painted picture the row of a real one of its caption.
         lend: for a discriminator that is lent maps.
     """
     told = sentences if told is None else told
@@ -91,16 +86,10 @@ def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tens
             right, mismatched = discriminator.judge(of_real, torch.cat([sentences, other])).tensor_split([rows])
         painted, both = discriminator.judge(of_fake, told), discriminator.judge_alone(seen)
         alone = (None, None) if both is None else both.split([rows, len(fake)])
-    if loss == "relativistic":
-        assert partners is not None
-        assert wrong is not None
-        rivals = right[partners]
-        fake_part = outdone_cost(rivals, painted).mean()
-        wrong_part = _mean(outdone_cost(right.repeat(len(other) // rows), mismatched), wrong)
-        return DiscriminatorLoss(fake_part + wrong_part, None, fake_part, wrong_part, rivals.detach())
     real_part = score_cost(right, real=True, loss=loss).mean()
     fake_part = score_cost(painted, real=False, loss=loss).mean()
-    wrong_part = _mean(score_cost(mismatched, real=False, loss=loss), wrong)
+    costs = score_cost(mismatched, real=False, loss=loss)
+    wrong_part = costs.mean() if wrong is None else (costs * wrong.weights).sum() / wrong.weights.sum().clamp(min=1.0)
     real_alone, fake_alone = alone
     if real_alone is None or fake_alone is None:
         return DiscriminatorLoss(real_part + (fake_part + wrong_part) / 2, real_part, fake_part, wrong_part)
@@ -109,23 +98,14 @@ def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tens
     return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong_part) / 3, real_sum / 2, fake_sum / 2, wrong_part)
 
 
-def _mean(costs: Tensor, wrong: Wrong | None) -> Tensor:
-    """Of the costs of wrong pairs."""
-    return costs.mean() if wrong is None else (costs * wrong.weights).sum() / wrong.weights.sum().clamp(min=1.0)
-
-
 def adversarial_loss(discriminator: AnyDiscriminator, fake: Tensor, sentences: Tensor, *,
-                     loss: PairLoss = "cross-entropy", rivals: Tensor | None = None, lend: Lend = _nothing) -> Tensor:
-    """What the generator pays for one size, U(fake) + C(fake) against the label of real pictures, without halves; with
-    ``relativistic``, that ``rivals`` (F,), scores of real pictures, outdo its own.
+                     loss: ScoreLoss = "cross-entropy", lend: Lend = _nothing) -> Tensor:
+    """What the generator pays for one size, U(fake) + C(fake) against the label of real pictures, without halves.
 
     The authors' code takes probabilities, with the logarithm cut off where they round to 0 or 1; on logits it neither
     overflows nor loses its gradient there.
     """
     features = looked(discriminator, fake, lend)
-    alone, scores = discriminator.judge_alone(features), discriminator.judge(features, sentences)
-    if loss == "relativistic":
-        assert rivals is not None
-        return outdone_cost(scores, rivals).mean()
-    matched = painted_cost(scores, loss=loss).mean()
+    alone = discriminator.judge_alone(features)
+    matched = painted_cost(discriminator.judge(features, sentences), loss=loss).mean()
     return matched if alone is None else painted_cost(alone, loss=loss).mean() + matched

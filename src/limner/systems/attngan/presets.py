@@ -50,7 +50,7 @@ def attngan_coco() -> AttnGanConfig:
 
 def attngan_birds_64() -> AttnGanConfig:
     """AttnGAN for small machines and photographs of one's own: 32 and 64 px, as attngan-shapes, with mirrored, cropped
-    and shifted pictures, more of DAMSM's losses, and lower rates."""
+    and shifted pictures, more of DAMSM's losses, lower rates and a weaker penalty."""
     shapes = attngan_shapes()
     return AttnGanConfig(
         damsm=replace(shapes.damsm, schedule=Schedule(images=200_000, tick=20_000, best="r_precision"),
@@ -58,25 +58,27 @@ def attngan_birds_64() -> AttnGanConfig:
                       scale_size=72, flip=True, mask_classes=True, naming_weight=0.0),
         gan=replace(shapes.gan, schedule=Schedule(images=370_000, tick=20_000, average_half_life=20_000), length=18,
                     noise_size=100, scale_size=72, flip=True, augment="translation", discriminator_width=48,
-                    matching_weight=1.0, wrong_captions=1, generator_rate=5e-4, discriminator_rate=5e-4),
+                    matching_weight=1.0, wrong_captions=1, generator_rate=5e-4, discriminator_rate=5e-4,
+                    gradient_penalty=0.01, painted_penalty=0.0),
     )
 
 
 def attngan_shapes() -> AttnGanConfig:
     """AttnGAN on the data set shapes: 32 and 64 px; a generator that hears the caption at every layer; GAN-CLS's
-    discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and gradient penalty and close
-    wrong captions; a tenth of the authors' weight of DAMSM's losses; sentences that are the means of their words;
-    variety from noise; no mirroring, cropping or augmentation; a DAMSM whose image encoder also learns to name."""
+    discriminators, which see through DAMSM's image encoder, with its hinge loss, rates and close wrong captions, and
+    stronger penalties, on painted pictures too; a tenth of the authors' weight of DAMSM's losses; sentences that are
+    the means of their words; variety from noise; no mirroring, cropping or augmentation; a DAMSM whose image encoder
+    also learns to name."""
     return AttnGanConfig(
-        damsm=DamsmConfig(schedule=Schedule(images=150_000, tick=10_000, best="r_precision"), learning_rate=1e-3,
+        damsm=DamsmConfig(schedule=Schedule(images=80_000, tick=10_000, best="r_precision"), learning_rate=1e-3,
                           naming_weight=1.0, text=DamsmText(word_size=64, length=30, dropout=0.0, sentence="mean"),
                           image=DamsmImage(width=32), mask_classes=False),
         gan=GanConfig(schedule=Schedule(images=360_000, tick=10_000, average_half_life=10_000), stages=2, base_size=32,
                       length=30, batch_size=32, discriminator_width=32, discriminator="matching", wrong_captions=4,
                       close_wrong_share=0.75, variety_weight=2.0, generator_rate=1e-3, discriminator_rate=1e-3,
                       decay_from=0.5, generator_width=24, modulated=True, loss="hinge", matching_weight=0.5,
-                      kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.01, second_beta=0.99,
-                      first_deviation=0.25),
+                      kl_weight=0.01, whitened=True, encoder_maps=True, gradient_penalty=0.1, painted_penalty=0.1,
+                      second_beta=0.99, first_deviation=0.25),
     )
 
 
@@ -84,20 +86,22 @@ def attngan_shapes_paper() -> AttnGanConfig:
     """The authors' networks, losses and rates at 32 and 64 px on the data set shapes, with the small image encoder,
     words of 64 numbers and half of the discriminators' width, for comparison."""
     shapes = attngan_shapes()
-    damsm = replace(shapes.damsm, text=DamsmText(word_size=64, length=30), naming_weight=0.0)
+    damsm = replace(shapes.damsm, schedule=replace(shapes.damsm.schedule, images=150_000),
+                    text=DamsmText(word_size=64, length=30), naming_weight=0.0)
     return AttnGanConfig(damsm=damsm, gan=GanConfig(
         schedule=replace(shapes.gan.schedule, average_warmup=1e9), stages=2, base_size=32, discriminator_width=32,
         length=30, batch_size=32, official_mask=True, average_buffers=False))
 
 
 def attngan_faces() -> AttnGanConfig:
-    """The default painter, of drawn faces (examples/faces): 32 and 64 px, as attngan-shapes, wider, with words that
-    occur at least twice, longer captions, and a prior that completes short ones."""
+    """The default painter, of drawn faces (examples/faces): 32 and 64 px, as attngan-shapes, wider, with a weaker
+    penalty, words that occur at least twice, longer captions, and a prior that completes short ones."""
     shapes = attngan_shapes()
     return AttnGanConfig(
-        damsm=replace(shapes.damsm, text=replace(shapes.damsm.text, min_count=2, length=40), naming_weight=0.0),
+        damsm=replace(shapes.damsm, schedule=replace(shapes.damsm.schedule, images=150_000),
+                      text=replace(shapes.damsm.text, min_count=2, length=40), naming_weight=0.0),
         gan=replace(shapes.gan, schedule=replace(shapes.gan.schedule, images=300_000), length=40, generator_width=32,
-                    discriminator_width=48),
+                    discriminator_width=48, gradient_penalty=0.01, painted_penalty=0.0),
         prior=PriorConfig(schedule=Schedule(images=4_000_000, tick=400_000, average_half_life=100_000)),
     )
 

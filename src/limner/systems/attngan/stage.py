@@ -63,8 +63,6 @@ class _Told(NamedTuple):
     labels: Tensor | None
     noise: Tensor
     condition_noise: Tensor
-    rows: Tensor
-    """int64 (B,): which real pictures have these captions."""
 
 
 class AttnGanStage:
@@ -135,22 +133,23 @@ class AttnGanStage:
         text = self._read(tokens, lengths, self.captions.steps, context.device)
         told = self._told(text, None if batch.labels is None else kinds, order, context)
         other, weights = self._wrong(text.sentences, batch.captions[:, 0].cpu()[order], kinds, context)
-        penalty = penalty_now(self.gan.gradient_penalty, context.step)
-        losses = context.recorded(partial(self._learn, penalty=penalty), images, text.sentences, other, weights,
-                                  told.labels, told.noise, told.condition_noise, told.rows, *told.text, kind=penalty)
+        penalties = tuple(penalty_now(weight, context.step)
+                          for weight in (self.gan.gradient_penalty, self.gan.painted_penalty))
+        losses = context.recorded(partial(self._learn, penalties=penalties), images, text.sentences, other, weights,
+                                  told.labels, told.noise, told.condition_noise, *told.text, kind=penalties)
         return {name: value.detach() for name, value in losses.items()}
 
     def _learn(self, context: WorkContext, images: Tensor, sentences: Tensor, other: Tensor | None,
-               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor, rows: Tensor,
-               *text: Tensor, penalty: float) -> dict[str, Tensor]:
+               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor, *text: Tensor,
+               penalties: tuple[float, ...]) -> dict[str, Tensor]:
         """All updates. ``sentences``: captions of the real pictures; ``text``: a ``_Read`` of those to paint."""
-        told = _Told(_Read(*text), labels, noise, condition_noise, rows)
+        told = _Told(_Read(*text), labels, noise, condition_noise)
         with context.autocast():
             painted = self.generator(told.noise, told.condition_noise, *told.text)
         reals = pyramid(images, self.gan.painted_sides)
         wrong = None if other is None or weights is None else Wrong(other, weights)
-        losses, rivals = self._train_discriminators(reals, painted, sentences, told, wrong, penalty, context)
-        return losses | self._train_generator(painted, told, rivals, context)
+        losses = self._train_discriminators(reals, painted, sentences, told.text.sentences, wrong, penalties, context)
+        return losses | self._train_generator(painted, told, context)
 
     def _set_learning_rates(self, context: StepContext) -> None:
         factor = falling(context.fraction, self.gan.decay_from)
@@ -164,12 +163,12 @@ class AttnGanStage:
         noise = context.normal("noise", rows, self.gan.noise_size)
         condition_noise = context.normal("condition", rows, self.gan.condition_size)
         if not self.gan.variety_weight:
-            return _Told(text, labels, noise, condition_noise, torch.arange(rows, device=context.device))
+            return _Told(text, labels, noise, condition_noise)
         # of the batch as it was drawn, so that the choice does not depend on the captions' lengths
         twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
         # both have one condition: the noise beside it is to bring the variety
         return _Told(text.rows(twice), None if labels is None else labels[twice], noise,
-                     condition_noise.chunk(2)[0].repeat(2, 1), twice)
+                     condition_noise.chunk(2)[0].repeat(2, 1))
 
     def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext
                ) -> tuple[Tensor | None, Tensor | None]:
@@ -187,29 +186,25 @@ class AttnGanStage:
         words = functional.pad(words, (0, steps - words.shape[2]))
         return _Read(sentences, words, padding_of(lengths, steps).to(device))
 
-    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: _Told,
-                              wrong: Wrong | None, penalty: float, context: WorkContext
-                              ) -> tuple[dict[str, Tensor], list[Tensor | None]]:
-        """Returns, with the losses, the scores that the painted pictures of each size are to outdo, if they are."""
+    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: Tensor,
+                              wrong: Wrong | None, penalties: tuple[float, ...], context: WorkContext
+                              ) -> dict[str, Tensor]:
+        """``penalties``: weights of the penalties on real and on painted pictures."""
         losses: dict[str, Tensor] = {}
-        penalties: list[Tensor] = []
-        rivals: list[Tensor | None] = []
+        slopes: dict[str, list[Tensor]] = {"penalty": [], "painted_penalty": []}
         for (name, discriminator), real, fake in zip(self.discriminators.items(), reals, painted.images, strict=True):
             with context.autocast():
                 loss = discriminator_loss(discriminator, self._seen(real, "real", context),
-                                          self._seen(fake.detach(), "fake", context), sentences,
-                                          told=told.text.sentences, wrong=wrong, loss=self.gan.loss,
-                                          partners=told.rows, lend=self._lend)
+                                          self._seen(fake.detach(), "fake", context), sentences, told=told,
+                                          wrong=wrong, loss=self.gan.loss, lend=self._lend)
             losses[name] = loss.total
-            rivals.append(loss.rivals)
-            if penalty:
-                penalties.append(steepness(partial(self._score, discriminator, sentences), real))
-                if self.gan.loss == "relativistic":
-                    score = partial(self._score, discriminator, told.text.sentences)
-                    penalties[-1] = penalties[-1] + steepness(score, fake)
-                losses[name] = losses[name] + penalty * penalties[-1]
+            for found, images, captions, weight in zip(slopes.values(), (real, fake), (sentences, told), penalties,
+                                                       strict=True):
+                if weight:
+                    found.append(steepness(partial(self._score, discriminator, captions), images))
+                    losses[name] = losses[name] + weight * found[-1]
             context.update(self.optimisers[name], losses[name])
-        return losses | ({"penalty": torch.stack(penalties).detach().mean()} if penalties else {}), rivals
+        return losses | {name: torch.stack(found).detach().mean() for name, found in slopes.items() if found}
 
     def _score(self, discriminator: AnyDiscriminator, sentences: Tensor, images: Tensor) -> Tensor:
         """All that a discriminator says of pictures, (B,)."""
@@ -217,17 +212,16 @@ class AttnGanStage:
         matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
         return matched if alone is None else matched + alone
 
-    def _train_generator(self, painted: Painted, told: _Told, rivals: list[Tensor | None], context: WorkContext
-                         ) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, told: _Told, context: WorkContext) -> dict[str, Tensor]:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
         parts: dict[str, Tensor] = {}
         adversarial = []
-        for discriminator, fake, rival in zip(self.discriminators.values(), painted.images, rivals, strict=True):
+        for discriminator, fake in zip(self.discriminators.values(), painted.images, strict=True):
             discriminator.requires_grad_(False)
             with context.autocast():
                 seen = self._seen(fake, "paint", context)
                 adversarial.append(adversarial_loss(discriminator, seen, told.text.sentences, loss=self.gan.loss,
-                                                    rivals=rival, lend=self._lend))
+                                                    lend=self._lend))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
         loss = parts["adversarial"] + self.gan.kl_weight * parts["kl"]

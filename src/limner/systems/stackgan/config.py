@@ -141,15 +141,15 @@ class GanTraining:
     are."""
     decay_from: float = 1.0
     """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""
-    loss: Literal["cross-entropy", "hinge", "relativistic"] = "cross-entropy"
-    """Of the discriminator's scores: cross entropy (both releases); hinge, which asks nothing more of pairs that are
-    told apart by a margin (ours); or relativistic (ours; discriminator ``matching``), where a real picture has to
-    outdo a painted one of the same caption, and its own caption others, so that no kind of picture can be missing and
-    nobody pay for it."""
+    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
+    """Of the discriminator's scores: cross entropy (both releases) or hinge, which asks nothing more of pairs that are
+    told apart by a margin (ours)."""
     gradient_penalty: float = 0.0
     """Weight, in the discriminator's loss, of half the squared gradient of its scores of real pictures with their own
-    captions by the pictures (R1), and with ``relativistic`` also of painted ones (R2), taken at every eighth step with
-    eight times the weight; 0 for none (both releases)."""
+    captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none (both
+    releases)."""
+    painted_penalty: float = 0.0
+    """Weight of the same of its scores of painted pictures (R2, ours)."""
     kl_weight: float = 2.0
     """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     captions: int = 1
@@ -194,7 +194,8 @@ class GanTraining:
         for name in ("learning_rate", "second_beta"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        for name in ("gradient_penalty", "kl_weight", "variety_weight", "variety_goal", "consistency_weight"):
+        for name in ("gradient_penalty", "painted_penalty", "kl_weight", "variety_weight", "variety_goal",
+                     "consistency_weight"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("decay_from", "close_wrong_share"):
@@ -240,9 +241,6 @@ class StackGanConfig:
                 and self.networks.sketch_size % self.text.image_size == 0):
             raise LimnerError("only the image encoder small-cnn, for pictures no larger than the sketch, has feature "
                               "maps to lend: set networks.encoder_maps=false.")
-        if "relativistic" in (self.sketch.loss, self.refinement.loss) and self.networks.discriminator != "matching":
-            raise LimnerError("the loss 'relativistic' compares one score of each picture, which the discriminator "
-                              "'matching' gives: set networks.discriminator=matching.")
 
     @property
     def text_size(self) -> int:

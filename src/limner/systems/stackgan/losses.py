@@ -7,15 +7,14 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional
 
-from limner.nn.losses import ScoreLoss, outdone_cost, painted_cost, score_cost
+from limner.nn.losses import ScoreLoss, painted_cost, score_cost
 
 
 class DiscriminatorLoss(NamedTuple):
     """Scalars: ``total`` is what is minimised; the others are what the authors log."""
 
     total: Tensor
-    real: Tensor | None
-    """None where no picture is judged by itself."""
+    real: Tensor
     wrong: Tensor
     fake: Tensor
 
@@ -52,19 +51,6 @@ def discriminator_loss(real: Logits, wrong: Tensor, fake: Logits, *, loss: Score
     fake_alone = score_cost(fake.alone, real=False, loss=loss).mean()
     both = (of_real + real_alone) / 2
     return DiscriminatorLoss(both + (of_wrong + of_fake + fake_alone) / 3, both, of_wrong, (of_fake + fake_alone) / 2)
-
-
-def relativistic_loss(real: Tensor, wrong: Tensor, fake: Tensor, partners: Tensor) -> DiscriminatorLoss:
-    """What a discriminator pays where scores are compared in pairs (see ``outdone_cost``).
-
-    Args:
-        real: (B,) real pictures with their own captions.
-        wrong: (count * B,) the same pictures in turn with other captions, which these are to outdo.
-        fake: (B,) painted pictures with their captions. ``partners``: (B,) of ``real``, which are to outdo those.
-    """
-    of_fake = outdone_cost(partners, fake).mean()
-    of_wrong = outdone_cost(real.repeat(len(wrong) // len(real)), wrong).mean()
-    return DiscriminatorLoss(of_fake + of_wrong, None, of_wrong, of_fake)
 
 
 def generator_loss(fake: Logits, *, loss: ScoreLoss = "cross-entropy") -> Tensor:

@@ -76,8 +76,9 @@ def stackgan_birds_64_128() -> StackGanConfig:
 
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation)."""
-    text = _small_text(images=200_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
-    return _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=540_000, refinement_images=120_000)
+    text = _small_text(images=80_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
+    return _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=540_000, refinement_images=120_000,
+                     gradient_penalty=0.1, painted_penalty=0.1)
 
 
 def stackgan_shapes_paper() -> StackGanConfig:

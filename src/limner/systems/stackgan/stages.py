@@ -14,7 +14,7 @@ from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import outdone_cost, penalty_now, steepness, variety
+from limner.nn.losses import penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
@@ -28,13 +28,7 @@ from limner.systems.stackgan.build import (
     table_components,
 )
 from limner.systems.stackgan.config import GanTraining, StackGanConfig
-from limner.systems.stackgan.losses import (
-    Logits,
-    discriminator_loss,
-    generator_loss,
-    inconsistency,
-    relativistic_loss,
-)
+from limner.systems.stackgan.losses import Logits, discriminator_loss, generator_loss, inconsistency
 from limner.systems.stackgan.networks import ModulatedSketchGenerator
 from limner.training.schedule import Schedule, falling
 from limner.training.stage import Components, Samples, StepContext, WorkContext, weights_of
@@ -110,9 +104,10 @@ class StackGanStage:
         if self.gan.frozen_statistics:
             self.sketch.eval()
         text = self.captions.of(batch.captions, context.device)
-        penalty = penalty_now(self.gan.gradient_penalty, context.step)
-        losses = context.recorded(partial(self._learn, penalty=penalty), batch.images, batch.wrong_images, text,
-                                  *self._other_captions(batch, text, context), kind=penalty)
+        penalties = tuple(penalty_now(weight, context.step)
+                          for weight in (self.gan.gradient_penalty, self.gan.painted_penalty))
+        losses = context.recorded(partial(self._learn, penalties=penalties), batch.images, batch.wrong_images, text,
+                                  *self._other_captions(batch, text, context), kind=penalties)
         return {name: value.detach() for name, value in losses.items()}
 
     def _other_captions(self, batch: Batch, text: Tensor, context: StepContext) -> tuple[Tensor | None, Tensor | None]:
@@ -124,8 +119,8 @@ class StackGanStage:
                                    close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
 
     def _learn(self, context: WorkContext, images: Tensor, wrong_images: Tensor | None, text: Tensor,
-               other: Tensor | None, is_wrong: Tensor | None, *, penalty: float) -> dict[str, Tensor]:
-        """Both updates."""
+               other: Tensor | None, is_wrong: Tensor | None, *, penalties: tuple[float, ...]) -> dict[str, Tensor]:
+        """Both updates. ``penalties``: weights of the penalties on real and on painted pictures."""
         told = self._told(text, context)
         asked, told_asked = (_twice(text), _twice(told)) if self.gan.variety_weight else (text, told)
         painted = self._paint(asked, context, "", keep=not self.gan.fresh_noise)
@@ -133,10 +128,10 @@ class StackGanStage:
         if wrong_images is not None:
             pictures = {"real": pictures["real"], "wrong": as_float(wrong_images), "fake": pictures["fake"]}
         others = None if other is None or is_wrong is None else (other, is_wrong)
-        losses, rivals = self._train_discriminator(pictures, (told, told_asked), others, penalty, context)
+        losses = self._train_discriminator(pictures, (told, told_asked), others, penalties, context)
         if self.gan.fresh_noise:
             painted = self._paint(asked, context, "again/", keep=True)
-        return losses | self._train_generator(painted, told_asked, rivals, context)
+        return losses | self._train_generator(painted, told_asked, context)
 
     def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
         """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where
@@ -158,10 +153,9 @@ class StackGanStage:
         return Painted(images, condition, noise[0], sketches)
 
     def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
-                             others: tuple[Tensor, Tensor] | None, penalty: float, context: WorkContext
-                             ) -> tuple[dict[str, Tensor], Tensor]:
-        """``told``: what the discriminator is told of the captions of real pictures and of painted ones. Returns, with
-        the losses, the scores that the painted pictures are to exceed: those of real ones with the same captions."""
+                             others: tuple[Tensor, Tensor] | None, penalties: tuple[float, ...], context: WorkContext
+                             ) -> dict[str, Tensor]:
+        """``told``: what the discriminator is told of the captions of real pictures and of painted ones."""
         with context.autocast():
             seen = self._look(images, context)
             real = self._judged(seen["real"], told[0])
@@ -170,39 +164,27 @@ class StackGanStage:
             else:
                 wrong = self._judged_wrongly(seen["real"], told[0], others, context)
             painted = self._judged(seen["fake"], told[1])
-        rivals = _twice(real.matched) if self.gan.variety_weight else real.matched
-        losses = self._discriminator_losses(real, wrong, painted, rivals)
-        if penalty:
-            losses["penalty"] = steepness(partial(self._score, told=told[0]), images["real"])
-            if self.gan.loss == "relativistic":
-                losses["penalty"] = losses["penalty"] + steepness(partial(self._score, told=told[1]), images["fake"])
-            losses["discriminator"] = losses["discriminator"] + penalty * losses["penalty"]
+        parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
+        losses = {"discriminator": parts.total, "real": parts.real, "wrong": parts.wrong, "fake": parts.fake}
+        for name, kind, captions, weight in zip(("penalty", "painted_penalty"), ("real", "fake"), told, penalties,
+                                                strict=True):
+            if weight:
+                losses[name] = steepness(partial(self._score, told=captions), images[kind])
+                losses["discriminator"] = losses["discriminator"] + weight * losses[name]
         context.update(self.optimisers["discriminator"], losses["discriminator"])
-        return losses, rivals.detach()
-
-    def _discriminator_losses(self, real: Logits, wrong: Tensor, painted: Logits, rivals: Tensor) -> dict[str, Tensor]:
-        if self.gan.loss == "relativistic":
-            parts = relativistic_loss(real.matched, wrong, painted.matched, rivals)
-        else:
-            parts = discriminator_loss(real, wrong, painted, loss=self.gan.loss)
-        losses = {"discriminator": parts.total, "wrong": parts.wrong, "fake": parts.fake}
-        return losses if parts.real is None else losses | {"real": parts.real}
+        return losses
 
     def _score(self, images: Tensor, told: Tensor) -> Tensor:
         """All that the discriminator says of pictures, (B,)."""
         logits = self._judged(self._looked(images), told)
         return logits.matched if logits.alone is None else logits.matched + logits.alone
 
-    def _train_generator(self, painted: Painted, told: Tensor, rivals: Tensor, context: WorkContext
-                         ) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, told: Tensor, context: WorkContext) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
         self.discriminator.requires_grad_(True)
-        if self.gan.loss == "relativistic":
-            loss = outdone_cost(judged.matched, rivals).mean()
-        else:
-            loss = generator_loss(judged, loss=self.gan.loss)
+        loss = generator_loss(judged, loss=self.gan.loss)
         parts = {"generator": loss}
         if self.config.networks.augmentation:
             parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
@@ -302,4 +284,4 @@ class StackGanStage:
 
 def _twice(rows: Tensor) -> Tensor:
     """The first half of the rows, two times."""
-    return torch.cat([rows.chunk(2)[0]] * 2)
+    return rows.chunk(2)[0].repeat(2, 1)
