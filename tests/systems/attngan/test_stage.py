@@ -120,8 +120,8 @@ def test_every_discriminator_trains_on_close_wrong_captions_and_variety(discrimi
 
 def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -> None:
     config = attngan_debug()
-    steep = replace(config, gan=replace(config.gan, gradient_penalty=3.0))
-    plain = replace(config, gan=replace(config.gan, gradient_penalty=0.0))
+    steep = replace(config, gan=replace(config.gan, gradient_penalty=3.0, painted_penalty=0.0))
+    plain = replace(config, gan=replace(config.gan, gradient_penalty=0.0, painted_penalty=0.0))
     losses = {}
     for name, each in (("plain", plain), ("steep", steep)):
         stage, _ = _stage(each, corpus)
