@@ -34,8 +34,7 @@ def steepness(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Half the squared gradient of the scores (B,) of pictures (B, ...) by the pictures, a mean over the rows: of real
     pictures R1, of painted ones R2.
 
-    A generator does better by noise that a steep score likes than by better pictures, and the score digs moats around
-    what is painted, which no generator crosses by small steps. It can be differentiated in turn.
+    A generator does better by noise that a steep score likes than by better pictures. It can be differentiated in turn.
 
     Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?"; both together Huang et al.
     2024, "The GAN is dead; long live the GAN!".
