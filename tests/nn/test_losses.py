@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limner.nn.losses import eps_bce, painted_cost, score_cost, steepness, variety
+from limner.nn.losses import energy_score, eps_bce, painted_cost, score_cost, steepness, variety
 
 
 def test_values_and_gradients_equal_torch7():
@@ -61,3 +61,35 @@ def test_steepness_is_half_the_squared_slope_and_can_be_differentiated() -> None
     penalty.backward()
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, weight.detach())
+
+
+def test_the_energy_score_is_that_of_two_paintings_and_a_picture() -> None:
+    painted = torch.tensor([0.0, 0.5, 0.4, 1.0]).view(4, 1, 1, 1).expand(4, 3, 4, 4)
+    real = torch.tensor([0.1, 0.5]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    expected = ((0.1 + 0.3 - 0.4) + (0.0 + 0.5 - 0.5)) / 4
+    assert energy_score(painted, real, sides=(1, 2, 4)).item() == pytest.approx(expected, abs=0.01)
+    halves = torch.cat([torch.zeros(1, 1, 4, 2), torch.ones(1, 1, 4, 2)], 3)  # a pixel's distance, and a block's
+    apart = [energy_score(torch.cat([halves, halves]), torch.zeros(1, 1, 4, 4), sides=(side,)) for side in (1, 4)]
+    torch.testing.assert_close(torch.stack(apart), torch.tensor([0.5, 0.5**0.5]), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_the_energy_score_is_lowest_where_paintings_have_the_shares_of_pictures(share: float) -> None:
+    """One kind of ground in ``share`` of the pictures, another in the others; nothing else changes."""
+    kinds = torch.tensor([-0.5, 0.5]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+
+    def expected(painted: float) -> float:
+        odds = [torch.tensor([1 - p, p]) for p in (painted, painted, share)]
+        scores = torch.tensor([[[energy_score(kinds[[p, q]], kinds[[r]]).item() for r in (0, 1)] for q in (0, 1)]
+                               for p in (0, 1)])
+        return torch.einsum("pqr,p,q,r->", scores, *odds).item()
+
+    found = {painted: expected(painted) for painted in (0.0, 0.25, 0.5, 0.75, 1.0)}
+    assert min(found, key=lambda painted: found[painted]) == share
+
+
+def test_the_slope_of_the_energy_score_is_finite_where_pictures_are_equal() -> None:
+    painted = torch.zeros(2, 3, 8, 8, requires_grad=True)
+    energy_score(painted, torch.zeros(1, 3, 8, 8), sides=(1, 8)).backward()
+    assert painted.grad is not None
+    assert torch.equal(painted.grad, torch.zeros_like(painted))

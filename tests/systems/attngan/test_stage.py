@@ -219,6 +219,41 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     assert distances[1] < distances[0]
 
 
+def test_half_of_the_pictures_are_restored_and_captions_of_the_others_painted_twice(corpus: Corpus) -> None:
+    config = attngan_debug()
+    stage, _ = _stage(replace(config, gan=replace(config.gan, variety_weight=0.0, energy_weight=1.0,
+                                                  reconstruction_weight=1.0)), corpus)
+    seen: list[Tensor] = []
+    stage.generator.register_forward_hook(lambda module, inputs, output: seen.extend((*inputs, output.images[-1])))
+    batch = _batch(stage)
+    losses = stage.step(batch, _context())
+    noise, condition_noise, sentences, words, padding, images = seen
+    for same in (sentences, words, padding, condition_noise):
+        assert torch.equal(same[4:6], same[6:])
+    assert (images[4:6] != images[6:]).flatten(1).any(1).all()
+    assert not condition_noise[:4].any()
+    assert condition_noise[4:].all()
+    drawn = _context().normal("noise", 8, config.gan.noise_size)
+    assert torch.equal(noise[4:], drawn[4:])
+    assert not torch.equal(noise[:4], drawn[:4])
+    tokens, lengths = stage.captions.take(batch.captions, _context())
+    own = stage._read(tokens, lengths, stage.captions.steps, torch.device("cpu")).sentences
+    for rows, of in ((sentences[:4], own[:4]), (sentences[4:6], own[4:6])):  # sorted by length, of the batch as drawn
+        assert torch.cdist(rows, of).min(1).values.max() < 1e-5
+    assert losses["energy"] > 0
+    assert losses["error"] > 0
+    assert torch.isfinite(losses["nats"])
+
+
+def test_it_learns_to_restore_pictures(corpus: Corpus) -> None:
+    config, errors = attngan_debug(), []
+    for weight in (1e-6, 300.0):
+        stage, _ = _stage(replace(config, gan=replace(config.gan, variety_weight=0.0, reconstruction_weight=weight,
+                                                      generator_rate=0.01)), corpus)
+        errors.append([stage.step(_batch(stage), _context(step))["error"].item() for step in range(30)][-1])
+    assert errors[1] < 0.7 * errors[0]
+
+
 @pytest.mark.parametrize("debug", [attngan_paper_debug(), attngan_debug()], ids=["theirs", "ours"])
 def test_the_form_with_one_picture_trains_and_paints(debug: AttnGanConfig, corpus: Corpus) -> None:
     config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
@@ -250,7 +285,12 @@ def test_a_gated_recurrent_unit_reads_captions_as_well(corpus: Corpus) -> None:
     ({"close_wrong_share": 0.5, "wrong_captions": 0}, "close_wrong_share"),
     ({"wrong_captions": -1}, "wrong_captions must be at least 0"),
     ({"close_wrong_share": 1.5}, "close_wrong_share"),
-    ({"variety_weight": 1.0, "batch_size": 7}, "even"),
+    ({"variety_weight": 1.0, "batch_size": 7}, "a multiple of 2"),
+    ({"energy_weight": 1.0, "reconstruction_weight": 1.0, "batch_size": 6}, "a multiple of 4"),
+    ({"energy_weight": -1.0}, "energy_weight"),
+    ({"reconstruction_weight": -1.0}, "reconstruction_weight"),
+    ({"recognition_weight": -1.0}, "recognition_weight"),
+    ({"recognition_width": 0}, "recognition_width"),
     ({"variety_weight": -1.0}, "variety_weight"),
     ({"first_deviation": 0.0}, "first_deviation must be above 0"),
     ({"base_size": 48}, "power of two"),

@@ -47,7 +47,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(plain: Path, tmp_p
 def test_a_run_leaves_a_painter_and_a_grid_a_tick(plain: Path) -> None:
     log = log_of(plain)
     assert list(dict.fromkeys(line["stage"] for line in log)) == list(STAGES)
-    assert {"real", "wrong", "fake", "generator", "kl", "variety"} <= log[-3]["losses"].keys()
+    assert {"real", "wrong", "fake", "generator", "kl", "energy", "error", "nats"} <= log[-3]["losses"].keys()
     assert all("agreement" in line["figures"] for line in log if line["stage"] != "text-encoder")
     assert {path.name.rpartition("-")[0] for path in (plain / "samples").iterdir()} == {"sketch", "refinement"}
     painting = load(plain, device="cpu")("a small red ring", seed=1)

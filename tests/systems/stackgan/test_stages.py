@@ -8,6 +8,7 @@ import torch
 from tests.systems.gan_cls.small import Told, context, corpus
 from torch.nn import functional
 
+from limner.data.batch import as_float
 from limner.data.loader import Loader
 from limner.errors import LimnerError
 from limner.nn.losses import steepness
@@ -16,7 +17,14 @@ from limner.systems.stackgan.build import build_refinement_generator, build_sket
 from limner.systems.stackgan.config import Networks, StackGanConfig
 from limner.systems.stackgan.losses import inconsistency
 from limner.systems.stackgan.networks import Discriminator, ModulatedSketchGenerator, SketchGenerator
-from limner.systems.stackgan.presets import TENSORFLOW, debug_form, stackgan_birds, stackgan_coco, stackgan_debug
+from limner.systems.stackgan.presets import (
+    TENSORFLOW,
+    debug_form,
+    stackgan_birds,
+    stackgan_coco,
+    stackgan_debug,
+    stackgan_faces,
+)
 from limner.systems.stackgan.stages import StackGanStage
 from limner.training.stage import Components, weights_of
 
@@ -196,7 +204,8 @@ def test_a_refinement_is_held_to_its_sketch() -> None:
         for step in range(20):
             told = _step(stage, Told(step=step))
             assert ("inconsistency" in told) == (weight > 0)
-        painted = stage._paint(stage.captions.of(batch.captions, torch.device("cpu")), Told(), "", keep=False)
+        painted = stage._paint(stage.captions.of(batch.captions, torch.device("cpu")), as_float(batch.images), Told(),
+                               "", keep=False)
         assert painted.sketches is not None
         apart.append(inconsistency(painted.images, painted.sketches))
     assert apart[1] < 0.5 * apart[0]
@@ -253,7 +262,7 @@ def test_the_discriminator_sees_the_encoders_maps_and_whitened_captions(name: st
 
 
 def test_variety_paints_half_the_captions_twice() -> None:
-    stage = _stage("sketch", stackgan_debug())
+    stage = _stage("sketch", debug_form(stackgan_faces()))
     assert stage.gan.variety_weight
     seen: list[torch.Tensor] = []
     stage.sketch.register_forward_hook(lambda _, inputs, output: seen.extend(inputs))
@@ -264,7 +273,43 @@ def test_variety_paints_half_the_captions_twice() -> None:
     assert not torch.equal(noise[:4], noise[4:])
     assert 0 < losses["variety"] <= stage.gan.variety_goal
     plain = _stage("sketch", debug_form(stackgan_coco()))
-    assert "variety" not in _step(plain, Told())
+    assert not {"variety", "energy", "error", "nats"} & _step(plain, Told()).keys()
+
+
+def test_half_of_the_pictures_are_restored_and_captions_of_the_others_painted_twice() -> None:
+    stage = _stage("sketch", stackgan_debug())
+    batch = Loader(corpus().split("train"), stage.plan, 0).batch(0)
+    own = stage.captions.of(batch.captions, torch.device("cpu"))
+    drawn = {"noise": torch.randn(8, 4), "sketch": torch.randn(8, 8)}
+    painted = stage._paint(stage._asked(own), as_float(batch.images), Told(noise=drawn), "", keep=False)
+    assert torch.equal(stage._asked(own), own[[0, 1, 2, 3, 4, 5, 4, 5]])
+    assert painted.recognised is not None
+    assert torch.equal(painted.noise, torch.cat([painted.recognised.code, drawn["noise"][4:]]))
+    torch.testing.assert_close(painted.condition.code[:4], painted.condition.mean[:4])
+    assert torch.equal(painted.condition.code[4:6], painted.condition.code[6:])
+    assert (painted.condition.code[4:] != painted.condition.mean[4:]).all()
+
+
+@pytest.mark.parametrize(("name", "rate"), [("sketch", 0.01), ("refinement", 0.002)])
+def test_a_stage_learns_to_restore_pictures(name: str, rate: float) -> None:
+    config, errors = stackgan_debug(), []
+    for weight in (1e-6, 300.0):
+        stage = _stage(name, replace(config, **{name: replace(
+            getattr(config, name), reconstruction_weight=weight, energy_weight=0.0, learning_rate=rate)}))
+        errors.append([_step(stage, Told(step=step))["error"].item() for step in range(30)][-1])
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_a_refinement_restores_pictures_from_themselves_scaled_down() -> None:
+    stage = _stage("refinement", stackgan_debug())
+    batch = Loader(corpus().split("train"), stage.plan, 0).batch(0)
+    text, real = stage.captions.of(batch.captions, torch.device("cpu")), as_float(batch.images)
+    painted = stage._paint(text, real, Told(), "", keep=False)
+    assert painted.sketches is not None
+    assert painted.recognised is None
+    torch.testing.assert_close(painted.sketches[:4], functional.avg_pool2d(real[:4], 4))
+    sketches, _ = stage.sketch(text, torch.randn(8, 4), None)
+    assert painted.sketches.shape == sketches.shape
 
 
 @pytest.mark.parametrize("config", [stackgan_debug(), debug_form(stackgan_coco())], ids=["ours", "theirs"])
@@ -329,7 +374,12 @@ def test_the_learning_rate_falls_to_zero_from_a_fraction_on() -> None:
     ("sketch", {"gradient_penalty": -1.0}, "gradient_penalty must be at least 0"),
     ("sketch", {"augment": "rotation"}, "got rotation"),
     ("sketch", {"close_wrong_share": 1.5}, "close_wrong_share must be between 0 and 1"),
-    ("sketch", {"batch_size": 7}, "batch_size must be even"),
+    ("sketch", {"batch_size": 6}, "batch_size must be a multiple of 4"),
+    ("refinement", {"batch_size": 7}, "batch_size must be a multiple of 2"),
+    ("sketch", {"energy_weight": -1.0}, "energy_weight must be at least 0"),
+    ("sketch", {"reconstruction_weight": -1.0}, "reconstruction_weight must be at least 0"),
+    ("sketch", {"recognition_weight": -1.0}, "recognition_weight must be at least 0"),
+    ("networks", {"recognition_width": 0}, "recognition_width must be at least 1"),
     ("sketch", {"wrong_captions": -1}, "wrong_captions must be at least 0"),
     ("sketch", {"wrong_captions": 0}, "close_wrong_share is a share of wrong_captions"),
     ("sketch", {"frozen_statistics": True}, "set them in refinement"),

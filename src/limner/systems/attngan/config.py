@@ -83,6 +83,19 @@ class GanConfig:
     twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.3
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
+    energy_weight: float = 0.0
+    """Weight, in the generator's loss, of the energy score, at every size, of paintings against the pictures of their
+    captions: half of the captions are then painted, each twice, and colours (in a pixel, a block, the whole) are to be
+    distributed as in the pictures; 0 for none (ours)."""
+    reconstruction_weight: float = 0.0
+    """Weight, in the generator's loss, of the mean squared distance (-1..1), at every size, of restored pictures from
+    real ones, half of those of a step, which the generator paints from noise that a recognition network reads from
+    them; 0 for none (ours)."""
+    recognition_weight: float = 1e-3
+    """With ``reconstruction_weight``: weight of the KL divergence (a sum over components) of the recognised noise from
+    the standard normal."""
+    recognition_width: int = 32
+    """Channels of the first layer of that network."""
     augment: str = ""
     """Differentiable augmentation of all that the discriminators see: a comma-separated choice of color, translation,
     cutout; empty for none. A picture is changed alike at all its sizes."""
@@ -102,7 +115,8 @@ class GanConfig:
     """Mirror pictures at random (not where captions speak of left and right)."""
 
     def __post_init__(self) -> None:
-        for name in ("noise_size", "condition_size", "generator_width", "discriminator_width", "length"):
+        for name in ("noise_size", "condition_size", "generator_width", "discriminator_width", "length",
+                     "recognition_width"):
             if getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not 1 <= self.stages <= 3 or self.residual_blocks < 0:
@@ -116,7 +130,7 @@ class GanConfig:
             raise LimnerError(f"matching contrasts the rows of a batch: batch_size must be at least 2, "
                               f"got {self.batch_size}.")
         for name in ("gradient_penalty", "painted_penalty", "kl_weight", "matching_weight", "variety_weight",
-                     "variety_goal"):
+                     "variety_goal", "energy_weight", "reconstruction_weight", "recognition_weight"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if self.wrong_captions < 0:
@@ -132,15 +146,22 @@ class GanConfig:
             raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
         if self.modulated and self.official_mask:
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
-        if self.variety_weight and self.batch_size % 2:
-            raise LimnerError(f"variety_weight paints half of the captions twice: batch_size must be even, "
-                              f"got {self.batch_size}.")
+        halvings = self.paints_twice + (self.reconstruction_weight > 0)
+        if self.batch_size % (1 << halvings):
+            raise LimnerError(f"variety_weight and energy_weight paint half of the captions twice, and half of the "
+                              f"pictures are restored for reconstruction_weight: batch_size must be a multiple of "
+                              f"{1 << halvings}, got {self.batch_size}.")
         for name in ("generator_rate", "discriminator_rate", "second_beta"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:
             raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
+
+    @property
+    def paints_twice(self) -> bool:
+        """Whether half of the captions are painted, each twice."""
+        return self.variety_weight > 0 or self.energy_weight > 0
 
     @property
     def sides(self) -> tuple[int, ...]:

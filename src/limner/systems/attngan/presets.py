@@ -126,7 +126,7 @@ def debug_form(config: AttnGanConfig) -> AttnGanConfig:
     )
     gan = replace(
         config.gan, schedule=_debug_schedule(config.gan.schedule), base_size=128 >> config.gan.stages, noise_size=4,
-        condition_size=4, generator_width=4, discriminator_width=4, batch_size=8,
+        condition_size=4, generator_width=4, discriminator_width=4, recognition_width=4, batch_size=8,
         residual_blocks=min(1, config.gan.residual_blocks), scale_size=_debug_scale(config.gan.scale_size),
     )
     prior = config.prior and replace(config.prior, width=8, blocks=1, batch_size=8, steps=2,

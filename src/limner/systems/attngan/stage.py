@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,10 +21,11 @@ from limner.matching.damsm.scorer import DamsmScorer
 from limner.matching.damsm.stage import CaptionTable
 from limner.matching.damsm.text_encoder import padding_of
 from limner.nn.augmentation import augment
-from limner.nn.conditioning import kl_divergence
+from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import penalty_now, steepness, variety
+from limner.nn.losses import energy_score, penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
+from limner.nn.recognition import Recognition
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import AnyDiscriminator, build_discriminator, build_generator
@@ -63,13 +65,16 @@ class _Told(NamedTuple):
     labels: Tensor | None
     noise: Tensor
     condition_noise: Tensor
+    pictures: Tensor | None
+    """Rows (B,) of the pictures that the paintings belong to, the restored ones first; None: all in order."""
 
 
 class AttnGanStage:
     """One step: paint once, train each discriminator on its size, then the generator against all of them and DAMSM.
 
     Rows are sorted by falling number of words, as in the authors' code: their wrong pairs and their mask depend on it.
-    With ``variety_weight`` the captions of half the batch are painted, all of them twice, first half and second alike.
+    With ``reconstruction_weight`` half of the pictures are restored. Of the captions of the others, with
+    ``variety_weight`` or ``energy_weight``, half are painted, each twice.
     """
 
     averaged = ("generator",)
@@ -98,18 +103,26 @@ class AttnGanStage:
             for side in self.gan.painted_sides
         }
         self.modules: dict[str, nn.Module] = {"generator": self.generator, **self.discriminators}
-        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.recognition: Recognition | None = None
+        if self.gan.reconstruction_weight:
+            self.recognition = self.modules["recognition"] = Recognition(
+                image_size=self.gan.image_size, width=self.gan.recognition_width, text_size=config.damsm.embedding,
+                noise_size=self.gan.noise_size)
         for name, network in self.modules.items():
-            if not isinstance(network, (ModulatedGenerator, MatchingDiscriminator)):
+            if not isinstance(network, (ModulatedGenerator, MatchingDiscriminator, Recognition)):
                 initialise_attngan(network, torch_generator(seed, f"attngan/{name}"))
             if isinstance(network, AnyGenerator) and self.gan.first_deviation != 1:
                 network.conditioning.begin_with(self.gan.first_deviation)
             channels_last(network)
             if self.table is not None:
                 fit_whitening(network, self.table.embeddings)
-            rate = self.gan.generator_rate if name == "generator" else self.gan.discriminator_rate
-            self.optimisers[name] = torch.optim.Adam(network.parameters(), rate, (0.5, self.gan.second_beta),
-                                                     fused=True)
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam(itertools.chain.from_iterable(each.parameters() for each in networks), rate,
+                                   (0.5, self.gan.second_beta), fused=True)
+            for name, rate, networks in (
+                ("generator", self.gan.generator_rate, [self.generator, *filter(None, [self.recognition])]),
+                *((name, self.gan.discriminator_rate, [each]) for name, each in self.discriminators.items()))
+        }
 
     def _lent_channels(self, side: int) -> Sequence[int]:
         return () if self.lender is None or side < self.lender.image_size else self.lender.map_channels
@@ -136,20 +149,29 @@ class AttnGanStage:
         penalties = tuple(penalty_now(weight, context.step)
                           for weight in (self.gan.gradient_penalty, self.gan.painted_penalty))
         losses = context.recorded(partial(self._learn, penalties=penalties), images, text.sentences, other, weights,
-                                  told.labels, told.noise, told.condition_noise, *told.text, kind=penalties)
+                                  told.labels, told.noise, told.condition_noise, told.pictures, *told.text,
+                                  kind=penalties)
         return {name: value.detach() for name, value in losses.items()}
 
     def _learn(self, context: WorkContext, images: Tensor, sentences: Tensor, other: Tensor | None,
-               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor, *text: Tensor,
-               penalties: tuple[float, ...]) -> dict[str, Tensor]:
+               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor,
+               pictures: Tensor | None, *text: Tensor, penalties: tuple[float, ...]) -> dict[str, Tensor]:
         """All updates. ``sentences``: captions of the real pictures; ``text``: a ``_Read`` of those to paint."""
-        told = _Told(_Read(*text), labels, noise, condition_noise)
-        with context.autocast():
-            painted = self.generator(told.noise, told.condition_noise, *told.text)
         reals = pyramid(images, self.gan.painted_sides)
+        told, recognised = _Told(_Read(*text), labels, noise, condition_noise, pictures), None
+        with context.autocast():
+            if self.recognition is not None and pictures is not None:
+                count = self._restored(len(images))
+                recognised = self.recognition(reals[-1][pictures[:count]], told.text.sentences[:count], noise[:count])
+                told = told._replace(noise=torch.cat([recognised.code, noise[count:]]))
+            painted = self.generator(told.noise, told.condition_noise, *told.text)
         wrong = None if other is None or weights is None else Wrong(other, weights)
         losses = self._train_discriminators(reals, painted, sentences, told.text.sentences, wrong, penalties, context)
-        return losses | self._train_generator(painted, told, context)
+        return losses | self._train_generator(reals, painted, recognised, told, context)
+
+    def _restored(self, rows: int) -> int:
+        """How many pictures of a batch are restored."""
+        return rows // 2 if self.gan.reconstruction_weight else 0
 
     def _set_learning_rates(self, context: StepContext) -> None:
         factor = falling(context.fraction, self.gan.decay_from)
@@ -162,13 +184,18 @@ class AttnGanStage:
         rows = len(order)
         noise = context.normal("noise", rows, self.gan.noise_size)
         condition_noise = context.normal("condition", rows, self.gan.condition_size)
-        if not self.gan.variety_weight:
-            return _Told(text, labels, noise, condition_noise)
+        count = self._restored(rows)
+        if not (self.gan.paints_twice or count):
+            return _Told(text, labels, noise, condition_noise, None)
         # of the batch as it was drawn, so that the choice does not depend on the captions' lengths
-        twice = (order < rows // 2).nonzero()[:, 0].repeat(2).to(context.device)
-        # both have one condition: the noise beside it is to bring the variety
-        return _Told(text.rows(twice), None if labels is None else labels[twice], noise,
-                     condition_noise.chunk(2)[0].repeat(2, 1))
+        asked = rows - (rows - count) // 2 if self.gan.paints_twice else rows
+        restored, others = (order < count).nonzero()[:, 0], ((order >= count) & (order < asked)).nonzero()[:, 0]
+        free = condition_noise[count:]
+        if self.gan.paints_twice:  # both with one condition: the noise beside it is to bring the variety
+            others, free = others.repeat(2), free.chunk(2)[0].repeat(2, 1)
+        pictures = torch.cat([restored, others]).to(context.device)
+        return _Told(text.rows(pictures), None if labels is None else labels[pictures], noise,
+                     torch.cat([torch.zeros_like(condition_noise[:count]), free]), pictures)
 
     def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext
                ) -> tuple[Tensor | None, Tensor | None]:
@@ -212,7 +239,8 @@ class AttnGanStage:
         matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
         return matched if alone is None else matched + alone
 
-    def _train_generator(self, painted: Painted, told: _Told, context: WorkContext) -> dict[str, Tensor]:
+    def _train_generator(self, reals: list[Tensor], painted: Painted, recognised: Condition | None, told: _Told,
+                         context: WorkContext) -> dict[str, Tensor]:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
         parts: dict[str, Tensor] = {}
         adversarial = []
@@ -228,27 +256,42 @@ class AttnGanStage:
         if self.gan.matching_weight:
             parts["matching"] = self._matching(painted.images[-1], told, context)
             loss = loss + self.gan.matching_weight * parts["matching"]
+        count = self._restored(len(told.noise))
         if self.gan.variety_weight:
-            parts["variety"] = variety(painted.images[-1], told.noise, goal=self.gan.variety_goal)
+            parts["variety"] = variety(painted.images[-1][count:], told.noise[count:], goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
+        own = reals if told.pictures is None else [real[told.pictures] for real in reals]
+        if self.gan.energy_weight:
+            parts["energy"] = torch.stack([
+                energy_score(fake[count:], real[count:].chunk(2)[0], sides=(1, real.shape[-1] // 8, real.shape[-1]))
+                for fake, real in zip(painted.images, own, strict=True)]).sum()
+            loss = loss + self.gan.energy_weight * parts["energy"]
+        if recognised is not None:
+            parts["error"] = torch.stack([functional.mse_loss(fake[:count].float(), real[:count])
+                                          for fake, real in zip(painted.images, own, strict=True)]).sum()
+            parts["nats"] = kl_divergence(recognised.mean, recognised.log_variance) * recognised.mean.shape[1]
+            loss = loss + (self.gan.reconstruction_weight * parts["error"]
+                           + self.gan.recognition_weight * parts["nats"])
         context.update(self.optimisers["generator"], loss)
         for discriminator in self.discriminators.values():
             discriminator.requires_grad_(True)
         return {"generator": loss, **parts}
 
     def _matching(self, images: Tensor, told: _Told, context: WorkContext) -> Tensor:
-        """DAMSM's loss. Where captions are painted twice, each half of the batch is contrasted by itself."""
+        """DAMSM's loss. Where captions are painted twice, the second paintings are contrasted by themselves."""
         with context.autocast():
             regions, vectors = self.scorer.image_encoder(images)
-        halves = torch.arange(len(images), device=images.device).chunk(2 if self.gan.variety_weight else 1)
+        rows = torch.arange(len(images), device=images.device)
+        again = (len(images) - self._restored(len(images))) // 2 if self.gan.paints_twice else 0
         labels = told.labels if self.config.damsm.mask_classes else None
-        losses = []
-        for rows in halves:
-            text = told.text.rows(rows)
-            losses.append(matching_losses(text.words, text.sentences, text.padding, regions[rows].float(),
-                                          vectors[rows].float(), sharpness=self.config.damsm.sharpness,
-                                          labels=None if labels is None else labels[rows]).total)
-        return torch.stack(losses).mean()
+        total = torch.zeros((), device=images.device)
+        for part in rows.tensor_split([len(images) - again]) if again else (rows,):
+            text = told.text.rows(part)
+            loss = matching_losses(text.words, text.sentences, text.padding, regions[part].float(),
+                                   vectors[part].float(), sharpness=self.config.damsm.sharpness,
+                                   labels=None if labels is None else labels[part]).total
+            total = total + loss * (len(part) / len(images))
+        return total
 
     def _lend(self, images: Tensor) -> Sequence[Tensor]:
         """DAMSM's maps of pictures as large as it reads; of smaller ones, which cost as much, none."""

@@ -79,6 +79,9 @@ class Networks:
     """Of both stages: the releases', which the four fields above and ``condition_size`` shape, or that of improved
     GAN-CLS (ours): layer normalisation, so that real and painted pictures go through in one pass, whitened captions, a
     dot product of what was seen and what the caption means."""
+    recognition_width: int = 32
+    """Channels of the first layer of the network that recognises noise, where the sketch has one
+    (``GanTraining.reconstruction_weight``)."""
     whitened: bool = False
     """The generators read captions' embeddings whitened: what the text encoder learnt late lies in directions of little
     variance (ours)."""
@@ -98,7 +101,8 @@ class Networks:
                 self.refinement_discriminator_width or self.discriminator_width)
 
     def __post_init__(self) -> None:
-        _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width")
+        _check_sizes(self, "condition_size", "noise_size", "generator_width", "discriminator_width",
+                     "recognition_width")
         for name in ("refinement_width", "refinement_discriminator_width"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0 (0: as the sketch's), got {getattr(self, name)}.")
@@ -170,9 +174,20 @@ class GanTraining:
     painted, each twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
     variety_goal: float = 0.25
     """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
+    energy_weight: float = 0.0
+    """Weight, in the generator's loss, of the energy score of paintings against the pictures of their captions: half of
+    the captions of a step are then painted, each twice, and colours (in a pixel, a block, the whole) are to be
+    distributed as in the pictures; 0 for none (ours)."""
     consistency_weight: float = 0.0
     """Refinement only: weight, in the generator's loss, of the mean distance (-1..1) of its pictures, scaled down, from
     the sketches that they refine; 0 for none (both releases)."""
+    reconstruction_weight: float = 0.0
+    """Weight, in the generator's loss, of the mean squared distance (-1..1) of restored pictures from real ones, half
+    of those of a step: the sketch restores them from noise that a recognition network reads from them, the refinement
+    from themselves scaled down; 0 for none (ours)."""
+    recognition_weight: float = 1e-3
+    """Sketch, with ``reconstruction_weight``: weight of the KL divergence (a sum over components) of the recognised
+    noise from the standard normal."""
     fresh_noise: bool = False
     """Paint once more with new noise for the generator's update (TensorFlow) instead of using the same pictures."""
     frozen_statistics: bool = False
@@ -195,15 +210,17 @@ class GanTraining:
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         for name in ("gradient_penalty", "painted_penalty", "kl_weight", "variety_weight", "variety_goal",
-                     "consistency_weight"):
+                     "energy_weight", "consistency_weight", "reconstruction_weight", "recognition_weight"):
             if getattr(self, name) < 0:
                 raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("decay_from", "close_wrong_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.variety_weight and self.batch_size % 2:
-            raise LimnerError(f"variety_weight paints half of the captions twice: batch_size must be even, "
-                              f"got {self.batch_size}.")
+        halvings = self.paints_twice + (self.reconstruction_weight > 0)
+        if self.batch_size % (1 << halvings):
+            raise LimnerError(f"variety_weight and energy_weight paint half of the captions twice, and half of the "
+                              f"pictures are restored for reconstruction_weight: batch_size must be a multiple of "
+                              f"{1 << halvings}, got {self.batch_size}.")
         if self.wrong_captions and self.wrong != "caption":
             raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")
         if self.wrong_captions < 0:
@@ -213,6 +230,11 @@ class GanTraining:
         unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
         if unknown:
             raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
+
+    @property
+    def paints_twice(self) -> bool:
+        """Whether half of the captions are painted, each twice."""
+        return self.variety_weight > 0 or self.energy_weight > 0
 
     def scale_size(self, image_size: int) -> int:
         """Side from which squares of ``image_size`` are cut; 0: no crop."""

@@ -77,8 +77,11 @@ def stackgan_birds_64_128() -> StackGanConfig:
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation)."""
     text = _small_text(images=80_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
-    return _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=540_000, refinement_images=120_000,
-                     gradient_penalty=0.1, painted_penalty=0.1)
+    config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=50_000,
+                       gradient_penalty=0.1, painted_penalty=0.1)
+    return replace(config, sketch=replace(config.sketch, variety_weight=0.0, energy_weight=15.0,
+                                          reconstruction_weight=10.0),
+                   refinement=replace(config.refinement, reconstruction_weight=10.0))
 
 
 def stackgan_shapes_paper() -> StackGanConfig:
@@ -144,7 +147,7 @@ def debug_form(config: StackGanConfig) -> StackGanConfig:
                        schedule=_debug_schedule(text.schedule))
     networks = replace(config.networks, sketch_size=16, image_size=64, condition_size=8, noise_size=4,
                        generator_width=4, discriminator_width=4, refinement_width=0, refinement_discriminator_width=0,
-                       residual_blocks=1)
+                       recognition_width=4, residual_blocks=1)
     stages = {name: replace(stage, batch_size=8, schedule=_debug_schedule(stage.schedule))
               for name, stage in (("sketch", config.sketch), ("refinement", config.refinement))}
     return StackGanConfig(text=text, networks=networks, **stages)

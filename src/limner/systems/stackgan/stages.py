@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from limner.data.batch import Batch, BatchPlan, as_float
 from limner.data.pictures import Corpus
 from limner.nn.augmentation import augment
 from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
-from limner.nn.losses import penalty_now, steepness, variety
+from limner.nn.losses import energy_score, penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
+from limner.nn.recognition import Recognition
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
     StageName,
@@ -44,6 +47,8 @@ class Painted(NamedTuple):
     """(B, Z)."""
     sketches: Tensor | None
     """(B, 3, s, s) in -1..1: what a refinement refined."""
+    recognised: Condition | None
+    """Of the noise that pictures are restored from."""
 
 
 class StackGanStage:
@@ -70,8 +75,13 @@ class StackGanStage:
         self.discriminator = build_discriminator(config, stage, lent=lent)
         self.averaged: tuple[str, ...] = (stage,)
         self.modules: dict[str, nn.Module] = {stage: self.generator, "discriminator": self.discriminator}
+        self.recognition: Recognition | None = None
+        if stage == "sketch" and self.gan.reconstruction_weight:
+            self.recognition = self.modules["recognition"] = Recognition(
+                image_size=config.networks.sketch_size, width=config.networks.recognition_width,
+                text_size=config.text_size, noise_size=config.networks.noise_size)
         for name, network in self.modules.items():
-            if not isinstance(network, (ModulatedSketchGenerator, MatchingDiscriminator)):
+            if not isinstance(network, (ModulatedSketchGenerator, MatchingDiscriminator, Recognition)):
                 initialise(network, seed, f"stackgan/{stage}/{name}")
             if name == stage and config.networks.first_deviation != 1:
                 self.generator.augmentation.begin_with(config.networks.first_deviation)  # type: ignore[union-attr]
@@ -82,9 +92,10 @@ class StackGanStage:
             channels_last(self.sketch).requires_grad_(False)
             self.modules["sketch"] = self.sketch
         self.optimisers = {
-            name: torch.optim.Adam(self.modules[name].parameters(), self.gan.learning_rate, (0.5, self.gan.second_beta),
-                                   fused=True)
-            for name in (stage, "discriminator")
+            name: torch.optim.Adam(itertools.chain.from_iterable(each.parameters() for each in networks),
+                                   self.gan.learning_rate, (0.5, self.gan.second_beta), fused=True)
+            for name, networks in ((stage, [self.generator, *filter(None, [self.recognition])]),
+                                   ("discriminator", [self.discriminator]))
         }
 
     @property
@@ -122,35 +133,60 @@ class StackGanStage:
                other: Tensor | None, is_wrong: Tensor | None, *, penalties: tuple[float, ...]) -> dict[str, Tensor]:
         """Both updates. ``penalties``: weights of the penalties on real and on painted pictures."""
         told = self._told(text, context)
-        asked, told_asked = (_twice(text), _twice(told)) if self.gan.variety_weight else (text, told)
-        painted = self._paint(asked, context, "", keep=not self.gan.fresh_noise)
-        pictures = {"real": as_float(images), "fake": painted.images.detach()}
+        asked, told_asked = self._asked(text), self._asked(told)
+        real = as_float(images)
+        painted = self._paint(asked, real, context, "", keep=not self.gan.fresh_noise)
+        pictures = {"real": real, "fake": painted.images.detach()}
         if wrong_images is not None:
-            pictures = {"real": pictures["real"], "wrong": as_float(wrong_images), "fake": pictures["fake"]}
+            pictures = {"real": real, "wrong": as_float(wrong_images), "fake": pictures["fake"]}
         others = None if other is None or is_wrong is None else (other, is_wrong)
         losses = self._train_discriminator(pictures, (told, told_asked), others, penalties, context)
         if self.gan.fresh_noise:
-            painted = self._paint(asked, context, "again/", keep=True)
-        return losses | self._train_generator(painted, told_asked, context)
+            painted = self._paint(asked, real, context, "again/", keep=True)
+        return losses | self._train_generator(painted, real, told_asked, context)
 
-    def _paint(self, text: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
-        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from. Where
-        captions are painted twice, both have one condition: the noise beside it is to bring the variety."""
+    def _restored(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of pictures to be restored, and the others."""
+        count = len(rows) // 2 if self.gan.reconstruction_weight else 0
+        return rows[:count], rows[count:]
+
+    def _asked(self, rows: Tensor) -> Tensor:
+        """Of a batch's rows those that are painted: all, or of those that are not restored the first half twice."""
+        restored, others = self._restored(rows)
+        return torch.cat([restored, others.chunk(2)[0].repeat(2, 1)]) if self.gan.paints_twice else rows
+
+    def _paint(self, text: Tensor, real: Tensor, context: WorkContext, purpose: str, *, keep: bool) -> Painted:
+        """Captions painted with noise of an address; ``keep`` for a pass that the generator learns from.
+
+        Where captions are painted twice, both have one condition: the noise beside it is to bring the variety. Of the
+        batch's pictures ``real`` some are restored: by the sketch from noise recognised in them, by the refinement from
+        themselves scaled down; the condition is then its mean.
+        """
         networks = self.config.networks
-        noise = [context.normal(f"{purpose}noise", len(text), networks.noise_size)]
-        noise += [context.normal(f"{purpose}{name}", len(text), networks.condition_size)
-                  for name in (("sketch",) if self.refinement is None else ("sketch", "refinement"))]
-        conditions = [condition_noise(networks, _twice(each) if self.gan.variety_weight else each)
-                      for each in noise[1:]]
-        sketches = None
+        noise = context.normal(f"{purpose}noise", len(text), networks.noise_size)
+        conditions = []
+        for name in ("sketch",) if self.refinement is None else ("sketch", "refinement"):
+            restored, others = self._restored(self._asked(
+                context.normal(f"{purpose}{name}", len(text), networks.condition_size)))
+            conditions.append(torch.cat([torch.zeros_like(restored), others]))
+        shown, _ = self._restored(real)
+        count = len(shown)
+        sketches = recognised = None
         with context.autocast(), torch.set_grad_enabled(keep):
             if self.refinement is None:
-                images, condition = self.sketch(text, noise[0], conditions[0])
+                if self.recognition is not None:
+                    recognised = self.recognition(shown, text[:count], noise[:count])
+                    noise = torch.cat([recognised.code, noise[count:]])
+                images, condition = self.sketch(text, noise, condition_noise(networks, conditions[0]))
             else:
                 with torch.no_grad():
-                    sketches, _ = self.sketch(text, noise[0], conditions[0])
-                images, condition = self.refinement(sketches, text, conditions[1])
-        return Painted(images, condition, noise[0], sketches)
+                    sketches, _ = self.sketch(text[count:], noise[count:],
+                                              condition_noise(networks, conditions[0][count:]))
+                    if count:
+                        small = functional.interpolate(shown, sketches.shape[2:], mode="area")
+                        sketches = torch.cat([small, sketches])
+                images, condition = self.refinement(sketches, text, condition_noise(networks, conditions[1]))
+        return Painted(images, condition, noise, sketches, recognised)
 
     def _train_discriminator(self, images: Mapping[str, Tensor], told: tuple[Tensor, Tensor],
                              others: tuple[Tensor, Tensor] | None, penalties: tuple[float, ...], context: WorkContext
@@ -179,7 +215,8 @@ class StackGanStage:
         logits = self._judged(self._looked(images), told)
         return logits.matched if logits.alone is None else logits.matched + logits.alone
 
-    def _train_generator(self, painted: Painted, told: Tensor, context: WorkContext) -> dict[str, Tensor]:
+    def _train_generator(self, painted: Painted, real: Tensor, told: Tensor, context: WorkContext
+                         ) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
         with context.autocast():
             judged = self._judged(self._look({"paint": painted.images}, context)["paint"], told)
@@ -189,9 +226,22 @@ class StackGanStage:
         if self.config.networks.augmentation:
             parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
             loss = loss + self.gan.kl_weight * parts["kl"]
+        shown, others = self._restored(real)
+        restored, free = self._restored(painted.images)
         if self.gan.variety_weight:
-            parts["variety"] = variety(painted.images, painted.noise, goal=self.gan.variety_goal)
+            parts["variety"] = variety(free, painted.noise[len(shown):], goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
+        if self.gan.energy_weight:
+            side = real.shape[-1]
+            parts["energy"] = energy_score(free, others.chunk(2)[0], sides=(1, side // 8, side))
+            loss = loss + self.gan.energy_weight * parts["energy"]
+        if self.gan.reconstruction_weight:
+            parts["error"] = functional.mse_loss(restored.float(), shown)
+            loss = loss + self.gan.reconstruction_weight * parts["error"]
+        if painted.recognised is not None:
+            mean, log_variance = painted.recognised.mean, painted.recognised.log_variance
+            parts["nats"] = kl_divergence(mean, log_variance) * mean.shape[1]
+            loss = loss + self.gan.recognition_weight * parts["nats"]
         if self.gan.consistency_weight and painted.sketches is not None:
             parts["inconsistency"] = inconsistency(painted.images, painted.sketches)
             loss = loss + self.gan.consistency_weight * parts["inconsistency"]
@@ -280,8 +330,3 @@ class StackGanStage:
         """The stage's generator; the refinement also gives the sketch's again, whose stored statistics have moved."""
         names = ("sketch",) if self.refinement is None else ("sketch", "refinement")
         return Components({name: weights_of(modules[name]) for name in names}) | self._table
-
-
-def _twice(rows: Tensor) -> Tensor:
-    """The first half of the rows, two times."""
-    return rows.chunk(2)[0].repeat(2, 1)
