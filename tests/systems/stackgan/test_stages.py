@@ -290,14 +290,16 @@ def test_half_of_the_pictures_are_restored_and_captions_of_the_others_painted_tw
     assert (painted.condition.code[4:] != painted.condition.mean[4:]).all()
 
 
-@pytest.mark.parametrize(("name", "rate"), [("sketch", 0.01), ("refinement", 0.002)])
-def test_a_stage_learns_to_restore_pictures(name: str, rate: float) -> None:
+@pytest.mark.parametrize("name", ["sketch", "refinement"])
+def test_a_stage_learns_to_restore_pictures(name: str) -> None:
     config, errors = stackgan_debug(), []
     for weight in (1e-6, 300.0):
         stage = _stage(name, replace(config, **{name: replace(
-            getattr(config, name), reconstruction_weight=weight, energy_weight=0.0, learning_rate=rate)}))
+            getattr(config, name), reconstruction_weight=weight, energy_weight=0.0, consistency_weight=0.0,
+            learning_rate=0.01)}))
+        torch.nn.init.normal_(stage.generator.to_rgb.weight, generator=torch.Generator().manual_seed(1))
         errors.append([_step(stage, Told(step=step))["error"].item() for step in range(30)][-1])
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_a_refinement_restores_pictures_from_themselves_scaled_down() -> None:
