@@ -22,7 +22,7 @@ from limner.evaluation.oracle import Oracle
 from limner.evaluation.report import save_pictures, tables
 from limner.painting.painter import Painter
 from limner.systems import get_system
-from limner.systems.stackgan.presets import debug_form, stackgan_shapes
+from limner.systems.stackgan.presets import stackgan_debug
 from limner.training.stage import Components
 
 BOTH = ("faithfulness", "diversity")
@@ -127,7 +127,7 @@ def test_any_caption_may_stand_for_its_picture(corpus: Corpus) -> None:
 
 
 def test_an_earlier_picture_of_a_painting_can_be_judged(corpus: Corpus) -> None:
-    config = debug_form(stackgan_shapes())
+    config = stackgan_debug()
     parts = Components()
     for name in get_system("stackgan").stage_names(config):
         stage = get_system("stackgan").build_stage(name, config, corpus, parts, 0)
