@@ -132,6 +132,7 @@ def test_large_pictures_are_computed_in_smaller_company(side: int, rows: int) ->
     ({"sketch_index": True}, "got True"),
     ({"condition_noise": -0.5}, "condition_noise must be a number from 0 to 10"),
     ({"condition_noise": "much"}, "got 'much'"),
+    ({"temperature": 1.5}, "temperature must be a number from 0 to 1"),
     ({"embedding": [1.0] * 15}, r"embedding must be 16 finite numbers, got float64 \(15,\)"),
     ({"embedding": [float("nan")] * 16}, "finite"),
     ({"blend_amount": 0.5}, "nothing to blend"),
@@ -162,6 +163,20 @@ def test_conditioning_augmentation_may_be_off() -> None:
     assert _same(first.image, second.image)
     with pytest.raises(LimnerError, match="without conditioning augmentation"):
         painter(RED, condition_noise=0)
+
+
+def test_a_temperature_scales_the_noise_beside_the_condition() -> None:
+    painter = _painter()
+    still = painter(RED, seed=1, images_per_caption=2, temperature=0, condition_noise=0)
+    assert _same(still[0].image, still[1].image)
+    moving = painter(RED, seed=1, images_per_caption=2, condition_noise=0)
+    assert not _same(moving[0].image, moving[1].image)
+    config = replace(painter.config, temperature=0.0)
+    usual = Painter(SYSTEM, config, SYSTEM.build_painter(config, painter.components))
+    assert _same(usual(RED, seed=1, condition_noise=0).image, still[0].image)
+    assert _same(usual(RED, seed=1, condition_noise=0, temperature=1).image, moving[0].image)
+    with pytest.raises(LimnerError, match="temperature must be between 0 and 1"):
+        replace(config, temperature=2.0)
 
 
 def test_a_table_of_embeddings_takes_the_place_of_the_text_encoder(tmp_path: Path) -> None:

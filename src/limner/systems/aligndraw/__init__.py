@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import LimnerError
 from limner.systems.aligndraw.config import AlignDrawConfig
 from limner.systems.aligndraw.presets import PRESETS, debug_form
+from limner.systems.inputs import TEMPERATURE_INPUT
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:
@@ -54,6 +55,5 @@ SYSTEM = System(
     stage_settings=stage_settings,
     debug=debug_form,
     painting_stages=("drawing",),
-    inputs={"temperature": "factor on the noise of the latent numbers, 0 to 1 (1: as in training); less is plainer and "
-                           "more legible"},
+    inputs={"temperature": TEMPERATURE_INPUT},
 )

@@ -24,6 +24,7 @@ from limner.systems.aligndraw.networks import Words
 from limner.systems.aligndraw.pictures import as_pictures, as_targets
 from limner.systems.aligndraw.sharpening import sentence_of
 from limner.systems.captions import unread
+from limner.systems.inputs import temperature_of
 from limner.systems.protocol import Picture, Request, StepAttention
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.text.words import split_words
@@ -55,9 +56,7 @@ class AlignDrawPainter:
     def paint(self, requests: Sequence[Request]) -> list[Picture]:
         """Raises LimnerError for a ``temperature`` that is no number from 0 to 1."""
         for request in requests:
-            temperature = request.inputs.get("temperature", self.config.temperature)
-            if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not 0 <= temperature <= 1:
-                raise LimnerError(f"temperature must be a number from 0 to 1 (1 as in training), got {temperature!r}.")
+            temperature_of(request.inputs, self.config.temperature)
         return paint_in_rows(requests, self._paint_rows, rows=CPU_ROWS if self.device.type == "cpu" else ROWS)
 
     def stream(self, request: Request) -> Iterator[Picture]:
@@ -75,7 +74,7 @@ class AlignDrawPainter:
         drawing = self.config.drawing
         shape = (drawing.steps, drawing.latent)
         noise = torch.stack([normal(request.seed, "noise", request.index, shape=shape)
-                             * request.inputs.get("temperature", self.config.temperature) for request in requests], 1)
+                             * temperature_of(request.inputs, self.config.temperature) for request in requests], 1)
         strokes = generate(self.generator, words, noise.to(self.device), self._heads)
         drawn = torch.stack([stroke.canvas for stroke in strokes], 1).sigmoid()
         canvases = as_pictures(drawn).numpy()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
-from limner.systems.inputs import BLEND_INPUTS
+from limner.systems.inputs import BLEND_INPUTS, TEMPERATURE_INPUT
 from limner.systems.protocol import System
 from limner.systems.stackgan.config import StackGanConfig
 from limner.systems.stackgan.presets import PRESETS, debug_form
@@ -62,6 +62,7 @@ SYSTEM = System(
     inputs={
         **BLEND_INPUTS,
         "sketch_index": "refine the sketch of this index: with -n, many pictures of one sketch",
+        "temperature": TEMPERATURE_INPUT,
         "condition_noise": "factor on the noise of the conditioning variable: 1 as in training, 0 for its mean",
         "embedding": "numbers in place of the caption's embedding (from Python)",
     },

@@ -253,8 +253,13 @@ class StackGanConfig:
     """Training of Stage I."""
     refinement: GanTraining
     """Training of Stage II."""
+    temperature: float = 1.0
+    """Factor on the noise beside the condition in painting, unless the caller gives another: 0 to 1, 1 as in training;
+    below it paintings are plainer and more legible (ours)."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 1:
+            raise LimnerError(f"temperature must be between 0 and 1, got {self.temperature}.")
         if self.sketch.frozen_statistics or self.sketch.consistency_weight:
             raise LimnerError("frozen_statistics and consistency_weight speak of the sketch while the refinement is "
                               "trained: set them in refinement.")

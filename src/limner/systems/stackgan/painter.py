@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from limner.matching.stage import load_text_encoder
 from limner.nn.painting_form import for_painting
 from limner.systems.blending import blend_amount, blended_noise, check_blend, second_warnings
 from limner.systems.captions import unread
+from limner.systems.inputs import temperature_of
 from limner.systems.protocol import Picture, Request
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.systems.stackgan.build import build_refinement_generator, build_sketch_generator, condition_noise
@@ -93,7 +94,8 @@ class StackGanPainter:
             texts.append(self._embed([request.inputs.get("blend", others[0]) for request in requests]))
         amounts = torch.tensor([blend_amount(request.inputs) if "blend" in request.inputs else 0.0
                                 for request in requests], device=self.device).unsqueeze(1)
-        noise = self._noise(requests, "noise", self.config.networks.noise_size)
+        noise = self._noise(requests, "noise", self.config.networks.noise_size) * self._factors(
+            temperature_of(request.inputs, self.config.temperature) for request in requests)
         image = self.sketch.paint(self._code(self.sketch, "sketch", texts, amounts, requests), noise)
         stages = {"sketch": _pixels(image)}
         if self.refinement is not None:
@@ -109,10 +111,13 @@ class StackGanPainter:
         networks = self.config.networks
         noise = condition_noise(networks, self._noise(requests, f"{stage} condition", networks.condition_size))
         if noise is not None:
-            factors = [float(request.inputs.get("condition_noise", 1.0)) for request in requests]
-            noise = noise * torch.tensor(factors, device=self.device).unsqueeze(1)
+            noise = noise * self._factors(float(request.inputs.get("condition_noise", 1.0)) for request in requests)
         codes = [generator.augmentation(text, noise).code for text in texts]
         return codes[0] if len(codes) == 1 else torch.lerp(codes[0], codes[1], amounts)
+
+    def _factors(self, numbers: Iterable[float]) -> Tensor:
+        """One number for each row, (B, 1)."""
+        return torch.tensor(list(numbers), device=self.device).unsqueeze(1)
 
     def _noise(self, requests: Sequence[Request], purpose: str, size: int) -> Tensor:
         """Standard normal noise (B, size); that of the sketch may be another picture's."""
@@ -156,6 +161,7 @@ class StackGanPainter:
         inputs = request.inputs
         check_blend(inputs)
         _check_numbers(inputs)
+        temperature_of(inputs, self.config.temperature)
         if "sketch_index" in inputs and self.refinement is None:
             raise LimnerError("sketch_index chooses the sketch to refine, and this painter has no refinement yet.")
         if "condition_noise" in inputs and not self.config.networks.augmentation:

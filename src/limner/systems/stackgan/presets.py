@@ -79,12 +79,14 @@ def stackgan_shapes() -> StackGanConfig:
     pictures are restored and paintings scored against pictures beside the discriminators, which brings all the variety
     there is, so that the condition needs no noise."""
     text = _small_text(images=80_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
-    config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=30_000,
+    config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=24_000,
                        gradient_penalty=0.1, painted_penalty=0.1)
     return replace(
-        config, networks=replace(config.networks, augmentation=False),
+        config, networks=replace(config.networks, augmentation=False), temperature=0.85,
         sketch=replace(config.sketch, variety_weight=0.0, energy_weight=15.0, reconstruction_weight=10.0),
-        refinement=replace(config.refinement, reconstruction_weight=100.0, consistency_weight=100.0),
+        refinement=replace(
+            config.refinement, reconstruction_weight=100.0, consistency_weight=100.0,
+            schedule=replace(config.refinement.schedule, tick=4_000, average_half_life=3_000)),
     )
 
 
@@ -139,7 +141,7 @@ def _small_text(*, images: int, best: str = "", **changes: Any) -> MatchingConfi
 def stackgan_debug() -> StackGanConfig:
     """The smallest form that runs through every stage, in seconds; with conditioning augmentation."""
     config = stackgan_shapes()
-    return debug_form(replace(config, networks=replace(config.networks, augmentation=True)))
+    return debug_form(replace(config, networks=replace(config.networks, augmentation=True), temperature=1.0))
 
 
 def debug_form(config: StackGanConfig) -> StackGanConfig:
@@ -153,9 +155,9 @@ def debug_form(config: StackGanConfig) -> StackGanConfig:
     networks = replace(config.networks, sketch_size=16, image_size=64, condition_size=8, noise_size=4,
                        generator_width=4, discriminator_width=4, refinement_width=0, refinement_discriminator_width=0,
                        recognition_width=4, residual_blocks=1)
-    stages = {name: replace(stage, batch_size=8, schedule=_debug_schedule(stage.schedule))
-              for name, stage in (("sketch", config.sketch), ("refinement", config.refinement))}
-    return StackGanConfig(text=text, networks=networks, **stages)
+    sketch, refinement = (replace(stage, batch_size=8, schedule=_debug_schedule(stage.schedule))
+                          for stage in (config.sketch, config.refinement))
+    return replace(config, text=text, networks=networks, sketch=sketch, refinement=refinement)
 
 
 def _debug_schedule(schedule: Schedule) -> Schedule:
