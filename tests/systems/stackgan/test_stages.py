@@ -176,12 +176,31 @@ def test_a_modulated_sketch_hears_the_caption_in_every_layer() -> None:
     assert (network(text, noise, None)[0] - network(-text, noise, None)[0]).abs().max() > 1e-3
 
 
-def test_a_refinement_that_has_learnt_nothing_is_the_enlarged_sketch() -> None:
-    network = build_refinement_generator(stackgan_debug())
+def test_an_exact_refinement_scaled_down_is_the_sketch() -> None:
+    config = stackgan_debug()
+    sketches, code = torch.rand(2, 3, 16, 16) * 2 - 1, torch.randn(2, 8)
+    apart = []
+    for exact in (True, False):
+        torch.manual_seed(0)
+        network = build_refinement_generator(replace(config, networks=replace(config.networks, exact_sketch=exact)))
+        painted = network.paint(sketches, code)
+        apart.append((functional.avg_pool2d(painted, 4) - sketches).abs().max().item())
+        assert functional.avg_pool2d(painted, 4).shape == sketches.shape
+        assert painted.std() > 0
+    assert apart[0] < 1e-5
+    assert apart[1] > 0.01
+    with pytest.raises(LimnerError, match="needs keeps_sketch=true"):
+        replace(config.networks, keeps_sketch=False, exact_sketch=True)
+
+
+@pytest.mark.parametrize(("config", "largest"), [(debug_form(stackgan_faces()), 0.99), (stackgan_debug(), 1.0)],
+                         ids=["faces", "exact"])
+def test_a_refinement_that_has_learnt_nothing_is_the_enlarged_sketch(config: StackGanConfig, largest: float) -> None:
+    network = build_refinement_generator(config)
     torch.nn.init.zeros_(network.to_rgb.weight)
     flat = torch.tensor([-1.0, 0.25, 1.0])[None, :, None, None].expand(2, -1, 16, 16)
     painted = network.paint(flat, torch.randn(2, 8))
-    torch.testing.assert_close(painted, flat[:, :, :1, :1].clamp(-0.99, 0.99).expand(2, -1, 64, 64))
+    torch.testing.assert_close(painted, flat[:, :, :1, :1].clamp(-largest, largest).expand(2, -1, 64, 64))
 
 
 def test_the_refinement_may_be_narrower_than_the_sketch() -> None:
@@ -196,7 +215,7 @@ def test_the_refinement_may_be_narrower_than_the_sketch() -> None:
 
 
 def test_a_refinement_is_held_to_its_sketch() -> None:
-    config, apart = stackgan_debug(), []
+    config, apart = debug_form(stackgan_faces()), []
     batch = Loader(corpus().split("train"), _stage("sketch", config).plan, 0).batch(0)
     for weight in (0.0, 100.0):
         stage = _stage("refinement", replace(config, refinement=replace(

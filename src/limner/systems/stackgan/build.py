@@ -51,7 +51,7 @@ def build_refinement_generator(config: StackGanConfig) -> RefinementGenerator:
         text_size=config.text_size, condition_size=sizes.condition_size, width=sizes.refinement_widths[0],
         sketch_size=sizes.sketch_size, image_size=sizes.image_size, residual_blocks=sizes.residual_blocks,
         activation=sizes.condition_activation, deviation=sizes.condition_deviation, whitened=sizes.whitened,
-        keeps_sketch=sizes.keeps_sketch)
+        keeps_sketch=sizes.keeps_sketch, exact=sizes.exact_sketch)
 
 
 def build_discriminator(config: StackGanConfig, stage: StageName, *, lent: Sequence[int] = ()

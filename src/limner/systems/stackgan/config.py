@@ -66,6 +66,9 @@ class Networks:
     """The sketch's generator hears noise and condition at every layer, in residual blocks (ours)."""
     keeps_sketch: bool = False
     """The refinement adds to the enlarged sketch instead of painting all anew (ours)."""
+    exact_sketch: bool = False
+    """With ``keeps_sketch``: what it adds averages to nothing over each of the sketch's pixels, so that the picture,
+    scaled down, is the sketch, and a caption that the sketch shows is shown (ours)."""
     discriminator_residual: bool = False
     """Both discriminators have a bottleneck at 4x4 and a score without bias (TensorFlow)."""
     discriminator_reads: Literal["condition", "caption"] = "condition"
@@ -121,6 +124,8 @@ class Networks:
         if self.modulated and (self.sketch_residual or self.generator_width < 2):
             raise LimnerError("a modulated sketch has residual blocks of its own and half as many channels as "
                               "generator_width: it needs sketch_residual=false and generator_width 2 at least.")
+        if self.exact_sketch and not self.keeps_sketch:
+            raise LimnerError("exact_sketch says what is added to a sketch: it needs keeps_sketch=true.")
         if not 0 < self.first_deviation <= 1 or (self.condition_activation == "relu" and self.first_deviation != 1):
             raise LimnerError("first_deviation must be above 0 and at most 1, and 1 with condition_activation 'relu', "
                               f"got {self.first_deviation}.")

@@ -149,15 +149,19 @@ class RefinementGenerator(nn.Module):
         residual_blocks: R blocks behind the joint.
         activation, deviation, whitened: of its own conditioning augmentation.
         keeps_sketch: add to the enlarged sketch (ours) instead of painting all anew.
+        exact: and add only what averages to nothing over each of the sketch's pixels, so that the picture, scaled down,
+            is the sketch (values may then lie a little beyond -1..1).
 
     Otherwise the same in both releases.
     """
 
     def __init__(self, *, text_size: int = 1024, condition_size: int = 128, width: int = 128, sketch_size: int = 64,
                  image_size: int = 256, residual_blocks: int = 4, activation: Activation = "relu",
-                 deviation: Deviation = "log-variance", whitened: bool = False, keeps_sketch: bool = False) -> None:
+                 deviation: Deviation = "log-variance", whitened: bool = False, keeps_sketch: bool = False,
+                 exact: bool = False) -> None:
         super().__init__()
         self.enlargement = image_size // sketch_size if keeps_sketch else None
+        self.exact = exact
         self.augmentation = ConditioningAugmentation(text_size, condition_size, activation=activation,
                                                      deviation=deviation, whitened=whitened)
         self.encode1 = _convolution3(3, width)
@@ -189,10 +193,14 @@ class RefinementGenerator(nn.Module):
         for up in self.ups:
             x = up(x)
         x = self.to_rgb(x)
-        if self.enlargement is not None:
-            before = torch.atanh(sketch.float().clamp(-_SATURATED, _SATURATED))
-            x = x + functional.interpolate(before, scale_factor=self.enlargement, mode="bilinear")
-        return torch.tanh(x)
+        if self.enlargement is None:
+            return torch.tanh(x)
+        before = torch.atanh(sketch.float().clamp(-_SATURATED, _SATURATED))
+        x = torch.tanh(x + functional.interpolate(before, scale_factor=self.enlargement, mode="bilinear"))
+        if not self.exact:
+            return x
+        return x + functional.interpolate(sketch - functional.avg_pool2d(x, self.enlargement),
+                                          scale_factor=self.enlargement)
 
 
 Sketcher = SketchGenerator | ModulatedSketchGenerator

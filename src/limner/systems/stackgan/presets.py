@@ -79,13 +79,13 @@ def stackgan_shapes() -> StackGanConfig:
     pictures are restored and paintings scored against pictures beside the discriminators, which brings all the variety
     there is, so that the condition needs no noise."""
     text = _small_text(images=80_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
-    config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=24_000,
+    config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=16_000,
                        gradient_penalty=0.1, painted_penalty=0.1)
     return replace(
-        config, networks=replace(config.networks, augmentation=False), temperature=0.85,
+        config, networks=replace(config.networks, augmentation=False, exact_sketch=True), temperature=0.85,
         sketch=replace(config.sketch, variety_weight=0.0, energy_weight=15.0, reconstruction_weight=10.0),
         refinement=replace(
-            config.refinement, reconstruction_weight=100.0, consistency_weight=100.0,
+            config.refinement, reconstruction_weight=100.0, consistency_weight=0.0,
             schedule=replace(config.refinement.schedule, tick=4_000, average_half_life=3_000)),
     )
 
