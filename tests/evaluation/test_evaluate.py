@@ -144,7 +144,7 @@ def test_an_earlier_picture_of_a_painting_can_be_judged(corpus: Corpus) -> None:
         Bench(painter, corpus, samples=2, stage="draft").paintings  # noqa: B018, the error is what is wanted
     for wrong, words in (({"stage": "draft"}, "no stage 'draft'"),
                          ({"inputs": {"condition_noise": 11}}, "from 0 to 10"),
-                         ({"inputs": {"temperature": 1}}, "takes no input 'temperature'")):
+                         ({"inputs": {"style": 1}}, "takes no input 'style'")):
         bench = Bench(painter, corpus, samples=2, **wrong)  # type: ignore[arg-type]
         with pytest.raises(LimnerError, match=words):
             evaluate(bench, ["faithfulness"])

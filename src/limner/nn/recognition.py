@@ -31,8 +31,8 @@ class Recognition(nn.Module):
         text_size: length T of captions' embeddings, which are whitened (``nn.whitening.fit_whitening``).
         noise_size: length Z of the noise.
 
-    Source: variational autoencoders that are GANs too (Larsen et al. 2016; with a condition, Bao et al. 2017, Zhu et
-    al. 2017, "Toward multimodal image-to-image translation").
+    Source: the conditional variational autoencoder that is a GAN too, of Zhu et al. 2017, "Toward multimodal
+    image-to-image translation".
     """
 
     def __init__(self, *, image_size: int, width: int, text_size: int, noise_size: int) -> None:
