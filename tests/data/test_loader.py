@@ -226,6 +226,7 @@ def test_unknown_boxes_stay_unknown():
 
 @pytest.mark.parametrize(("pictures", "plan", "world_size", "word"), [
     (numbered(), BatchPlan(5, SIDE), 2, "cannot be shared by 2 processes"),
+    (numbered(), BatchPlan(8, SIDE, rows_together=4), 4, "by 4 processes; give a multiple of 16"),
     (numbered(classes=1), BatchPlan(4, SIDE, wrong_images=True), 1, "only one class"),
     (numbered(1, classes=0), BatchPlan(4, SIDE, wrong_images=True), 1, "only one picture"),
     (numbered(classes=0), BatchPlan(4, SIDE, distinct_classes=True), 1, "distinct_classes needs classes"),

@@ -35,6 +35,9 @@ class BatchPlan:
     wrong_images: bool = False
     """Also give a picture of another class for every row (another picture where the data has no labels)."""
 
+    rows_together: int = 1
+    """Each process' share of the batch must hold a multiple of so many rows."""
+
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.image_size < 8:
             raise LimnerError(f"batch_size must be at least 1 and image_size at least 8, "

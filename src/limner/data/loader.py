@@ -42,9 +42,9 @@ class Loader:
                  world_size: int = 1) -> None:
         if len(pictures) == 0:
             raise LimnerError("there are no pictures to make batches of.")
-        if plan.batch_size % world_size:
+        if plan.batch_size % (world_size * plan.rows_together):
             raise LimnerError(f"batch_size {plan.batch_size} cannot be shared by {world_size} processes; "
-                              "give a multiple of their number.")
+                              f"give a multiple of {world_size * plan.rows_together}.")
         self.pictures = pictures
         self.plan = plan
         self.seed = seed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.nn.conditioning import Condition
+from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d
 
@@ -62,3 +62,9 @@ class Recognition(nn.Module):
         mean, log_variance = self.out(x).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(_LEAST, _MOST)
         return Condition(mean + (log_variance / 2).exp() * noise, mean, log_variance)
+
+
+def nats(recognised: Condition) -> Tensor:
+    """What recognised noise says beyond the standard normal: the KL divergence, a sum over components, a mean over
+    rows."""
+    return kl_divergence(recognised.mean, recognised.log_variance) * recognised.mean.shape[1]

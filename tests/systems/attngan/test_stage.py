@@ -242,7 +242,7 @@ def test_half_of_the_pictures_are_restored_and_captions_of_the_others_painted_tw
         assert torch.cdist(rows, of).min(1).values.max() < 1e-5
     assert losses["energy"] > 0
     assert losses["error"] > 0
-    assert torch.isfinite(losses["nats"])
+    assert losses["nats"] > 0
 
 
 def test_it_learns_to_restore_pictures(corpus: Corpus) -> None:

@@ -185,8 +185,6 @@ def test_an_exact_refinement_scaled_down_is_the_sketch() -> None:
         network = build_refinement_generator(replace(config, networks=replace(config.networks, exact_sketch=exact)))
         painted = network.paint(sketches, code)
         apart.append((functional.avg_pool2d(painted, 4) - sketches).abs().max().item())
-        assert functional.avg_pool2d(painted, 4).shape == sketches.shape
-        assert painted.std() > 0
     assert apart[0] < 1e-5
     assert apart[1] > 0.01
     with pytest.raises(LimnerError, match="needs keeps_sketch=true"):

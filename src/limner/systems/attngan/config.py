@@ -146,11 +146,10 @@ class GanConfig:
             raise LimnerError("encoder_maps are lent to the discriminator 'matching' only.")
         if self.modulated and self.official_mask:
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
-        halvings = self.paints_twice + (self.reconstruction_weight > 0)
-        if self.batch_size % (1 << halvings):
+        if self.batch_size % self.rows_together:
             raise LimnerError(f"variety_weight and energy_weight paint half of the captions twice, and half of the "
                               f"pictures are restored for reconstruction_weight: batch_size must be a multiple of "
-                              f"{1 << halvings}, got {self.batch_size}.")
+                              f"{self.rows_together}, got {self.batch_size}.")
         for name in ("generator_rate", "discriminator_rate", "second_beta"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
@@ -162,6 +161,11 @@ class GanConfig:
     def paints_twice(self) -> bool:
         """Whether half of the captions are painted, each twice."""
         return self.variety_weight > 0 or self.energy_weight > 0
+
+    @property
+    def rows_together(self) -> int:
+        """Of so many rows, or a multiple, a batch can be halved for what is painted twice and what is restored."""
+        return (2 if self.paints_twice else 1) * (2 if self.reconstruction_weight else 1)
 
     @property
     def sides(self) -> tuple[int, ...]:

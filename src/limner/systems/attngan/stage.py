@@ -25,7 +25,7 @@ from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import energy_score, penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
-from limner.nn.recognition import Recognition
+from limner.nn.recognition import Recognition, nats
 from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import AnyDiscriminator, build_discriminator, build_generator
@@ -134,7 +134,7 @@ class AttnGanStage:
     @property
     def plan(self) -> BatchPlan:
         return BatchPlan(batch_size=self.gan.batch_size, image_size=self.gan.image_size,
-                         scale_size=self.gan.scale_size, flip=self.gan.flip)
+                         scale_size=self.gan.scale_size, flip=self.gan.flip, rows_together=self.gan.rows_together)
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rates(context)
@@ -260,16 +260,15 @@ class AttnGanStage:
         if self.gan.variety_weight:
             parts["variety"] = variety(painted.images[-1][count:], told.noise[count:], goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
-        own = reals if told.pictures is None else [real[told.pictures] for real in reals]
+        own = [] if told.pictures is None else [real[told.pictures] for real in reals]
         if self.gan.energy_weight:
-            parts["energy"] = torch.stack([
-                energy_score(fake[count:], real[count:].chunk(2)[0], sides=(1, real.shape[-1] // 8, real.shape[-1]))
-                for fake, real in zip(painted.images, own, strict=True)]).sum()
+            parts["energy"] = torch.stack([energy_score(fake[count:], real[count:].chunk(2)[0])
+                                           for fake, real in zip(painted.images, own, strict=True)]).sum()
             loss = loss + self.gan.energy_weight * parts["energy"]
         if recognised is not None:
             parts["error"] = torch.stack([functional.mse_loss(fake[:count].float(), real[:count])
                                           for fake, real in zip(painted.images, own, strict=True)]).sum()
-            parts["nats"] = kl_divergence(recognised.mean, recognised.log_variance) * recognised.mean.shape[1]
+            parts["nats"] = nats(recognised)
             loss = loss + (self.gan.reconstruction_weight * parts["error"]
                            + self.gan.recognition_weight * parts["nats"])
         context.update(self.optimisers["generator"], loss)

@@ -221,11 +221,10 @@ class GanTraining:
         for name in ("decay_from", "close_wrong_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        halvings = self.paints_twice + (self.reconstruction_weight > 0)
-        if self.batch_size % (1 << halvings):
+        if self.batch_size % self.rows_together:
             raise LimnerError(f"variety_weight and energy_weight paint half of the captions twice, and half of the "
                               f"pictures are restored for reconstruction_weight: batch_size must be a multiple of "
-                              f"{1 << halvings}, got {self.batch_size}.")
+                              f"{self.rows_together}, got {self.batch_size}.")
         if self.wrong_captions and self.wrong != "caption":
             raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")
         if self.wrong_captions < 0:
@@ -240,6 +239,11 @@ class GanTraining:
     def paints_twice(self) -> bool:
         """Whether half of the captions are painted, each twice."""
         return self.variety_weight > 0 or self.energy_weight > 0
+
+    @property
+    def rows_together(self) -> int:
+        """Of so many rows, or a multiple, a batch can be halved for what is painted twice and what is restored."""
+        return (2 if self.paints_twice else 1) * (2 if self.reconstruction_weight else 1)
 
     def scale_size(self, image_size: int) -> int:
         """Side from which squares of ``image_size`` are cut; 0: no crop."""

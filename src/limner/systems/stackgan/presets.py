@@ -76,8 +76,8 @@ def stackgan_birds_64_128() -> StackGanConfig:
 
 def stackgan_shapes() -> StackGanConfig:
     """The data set shapes, 64 then 128 pixels, with our changes to networks and training (see the documentation): here
-    pictures are restored and paintings scored against pictures beside the discriminators, which brings all the variety
-    there is, so that the condition needs no noise."""
+    pictures are restored and paintings scored against pictures beside the discriminators, which brings the variety, and
+    the condition has no noise."""
     text = _small_text(images=80_000, image=ImageEncoderConfig(width=32), naming_weight=1.0)
     config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=16_000,
                        gradient_penalty=0.1, painted_penalty=0.1)

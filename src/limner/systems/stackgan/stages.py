@@ -18,7 +18,7 @@ from limner.nn.conditioning import Condition, kl_divergence
 from limner.nn.layout import channels_last
 from limner.nn.losses import energy_score, penalty_now, steepness, variety
 from limner.nn.matching_discriminator import MatchingDiscriminator
-from limner.nn.recognition import Recognition
+from limner.nn.recognition import Recognition, nats
 from limner.nn.whitening import fit_whitening
 from limner.systems.stackgan.build import (
     StageName,
@@ -108,7 +108,7 @@ class StackGanStage:
         size = networks.sketch_size if self.refinement is None else networks.image_size
         return BatchPlan(batch_size=self.gan.batch_size, image_size=size, scale_size=self.gan.scale_size(size),
                          flip=self.gan.flip, captions_per_image=self.gan.captions,
-                         wrong_images=self.gan.wrong == "image")
+                         wrong_images=self.gan.wrong == "image", rows_together=self.gan.rows_together)
 
     def step(self, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         self._set_learning_rate(context)
@@ -232,15 +232,13 @@ class StackGanStage:
             parts["variety"] = variety(free, painted.noise[len(shown):], goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
         if self.gan.energy_weight:
-            side = real.shape[-1]
-            parts["energy"] = energy_score(free, others.chunk(2)[0], sides=(1, side // 8, side))
+            parts["energy"] = energy_score(free, others.chunk(2)[0])
             loss = loss + self.gan.energy_weight * parts["energy"]
         if self.gan.reconstruction_weight:
             parts["error"] = functional.mse_loss(restored.float(), shown)
             loss = loss + self.gan.reconstruction_weight * parts["error"]
         if painted.recognised is not None:
-            mean, log_variance = painted.recognised.mean, painted.recognised.log_variance
-            parts["nats"] = kl_divergence(mean, log_variance) * mean.shape[1]
+            parts["nats"] = nats(painted.recognised)
             loss = loss + self.gan.recognition_weight * parts["nats"]
         if self.gan.consistency_weight and painted.sketches is not None:
             parts["inconsistency"] = inconsistency(painted.images, painted.sketches)
