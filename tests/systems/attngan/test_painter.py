@@ -123,10 +123,24 @@ def test_a_blend_is_the_same_alone_and_in_company(painter: Painter) -> None:
     ({"blend": " "}, "blend must be a second caption"),
     ({"blend_amount": 0.5}, "nothing to blend"),
     ({"complete": 0}, "has no prior over complete captions"),
+    ({"temperature": -0.5}, "temperature must be a number from 0 to 1"),
 ])
 def test_inputs_that_cannot_be_used_are_refused(painter: Painter, inputs: dict[str, object], words: str) -> None:
     with pytest.raises(LimnerError, match=words):
         painter(CAPTION, **inputs)
+
+
+def test_a_temperature_scales_the_noise_beside_the_condition(painter: Painter, trained: Components) -> None:
+    moving = painter(CAPTION, seed=[1, 2])
+    assert not np.array_equal(moving[0].array, moving[1].array)
+    config = replace(attngan_paper_debug(), temperature=0.0)
+    cold = Painter(SYSTEM, config, SYSTEM.build_painter(config, trained))
+    assert np.array_equal(cold(CAPTION, seed=1).array, painter(CAPTION, seed=1, temperature=0).array)
+    assert np.array_equal(cold(CAPTION, seed=1, temperature=1).array, moving[0].array)
+    half = painter(CAPTION, seed=1, temperature=0.5).array
+    assert not any(np.array_equal(half, other.array) for other in (moving[0], cold(CAPTION, seed=1)))
+    with pytest.raises(LimnerError, match="temperature must be between 0 and 1"):
+        replace(config, temperature=2.0)
 
 
 def test_to_a_device_takes_every_network_along_the_prior_too(corpus: Corpus) -> None:

@@ -22,7 +22,7 @@ from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Wrong, discriminator_loss
-from limner.systems.attngan.networks import Discriminator, ModulatedGenerator
+from limner.systems.attngan.networks import Discriminator, ModulatedGenerator, WordLookup
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
 from limner.training.context import LoopContext
@@ -142,10 +142,11 @@ def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -
         replace(config.gan, painted_penalty=-1.0)
 
 
-def test_the_modulated_generator_knows_no_batch_and_hears_the_caption_in_every_layer() -> None:
+@pytest.mark.parametrize("heads", [0, 2])
+def test_the_modulated_generator_knows_no_batch_and_hears_the_caption_in_every_layer(heads: int) -> None:
     torch.manual_seed(0)
     generator = ModulatedGenerator(sides=(16, 32), text_size=8, noise_size=4, condition_size=4, width=4,
-                                   residual_blocks=1).double()
+                                   residual_blocks=1, word_heads=heads).double()
     inputs = [torch.randn(3, *shape, dtype=torch.float64) for shape in ((4,), (4,), (8,), (8, 5))]
     padding = torch.arange(5) >= torch.tensor([[5], [3], [2]])
     painted = generator(*inputs, padding)
@@ -164,6 +165,26 @@ def test_the_modulated_generator_knows_no_batch_and_hears_the_caption_in_every_l
         assert gradient.abs().sum() > 0
 
 
+def test_places_look_words_up_by_what_they_hold_and_where_they_are() -> None:
+    torch.manual_seed(0)
+    lookup = WordLookup(8, 6, side=4, heads=2)
+    x, words = torch.randn(2, 8, 4, 4), torch.randn(2, 6, 5)
+    padding = torch.arange(5) >= torch.tensor([[5], [3]])
+    answers, shares = lookup(x, words, padding, None)
+    torch.testing.assert_close(shares.sum(1), torch.ones(2, 4, 4))
+    assert (shares[1, 3:] == 0).all()
+    order = torch.tensor([2, 0, 1, 4, 3])
+    again, turned = lookup(x, words[:, :, order], padding[:, order], None)
+    torch.testing.assert_close(again, answers)
+    torch.testing.assert_close(turned, shares[:, order])
+    torch.testing.assert_close(lookup(x, words.masked_fill(padding[:, None], 9.0), padding, None)[0], answers)
+    hidden = torch.zeros(2, 5)
+    hidden[0, 1] = -torch.inf
+    assert (lookup(x, words, padding, hidden)[1][0, 1] == 0).all()
+    same = lookup(torch.ones(1, 8, 1, 1).expand(1, 8, 4, 4), words[:1], padding[:1], None)[0].flatten(2)[0]
+    assert torch.cdist(same.T, same.T)[~torch.eye(16, dtype=torch.bool)].min() > 1e-3
+
+
 def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
     config = attngan_debug()
     stage, _ = _stage(replace(config, gan=replace(config.gan, decay_from=0.5, discriminator_rate=2e-3)), corpus)
@@ -180,6 +201,8 @@ def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
     ({"decay_from": 1.5}, "decay_from must be between 0 and 1, got 1.5"),
     ({"kl_weight": -1.0}, "kl_weight must be at least 0, got -1"),
     ({"modulated": True, "official_mask": True}, "has no official_mask"),
+    ({"modulated": False, "word_heads": 2}, "0 without modulated, got 2"),
+    ({"word_heads": -1}, "word_heads must be at least 0"),
 ])
 def test_a_bad_value_of_ours_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(LimnerError, match=words):

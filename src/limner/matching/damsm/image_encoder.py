@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -73,7 +74,7 @@ class SmallRegions(nn.Module):
         """Pictures (B, 3, S, S) in -1..1 to regions (B, D, H, W) and pictures' vectors (B, D)."""
         return self.read(self.maps(images))
 
-    def read(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def read(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """What ``forward`` gives, from ``maps``."""
         _, x, wide = maps
         return self.to_regions(x), self.to_vector(wide.flatten(1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import LimnerError
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.presets import PRESETS, debug_form
-from limner.systems.inputs import BLEND_INPUTS, COMPLETE_INPUTS
+from limner.systems.inputs import BLEND_INPUTS, COMPLETE_INPUTS, TEMPERATURE_INPUT
 from limner.systems.protocol import System
 
 if TYPE_CHECKING:
@@ -63,5 +63,5 @@ SYSTEM = System(
     stage_settings=stage_settings,
     debug=debug_form,
     painting_stages=("gan",),
-    inputs={**BLEND_INPUTS, **COMPLETE_INPUTS},
+    inputs={**BLEND_INPUTS, **COMPLETE_INPUTS, "temperature": TEMPERATURE_INPUT},
 )

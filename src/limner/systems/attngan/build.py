@@ -19,7 +19,9 @@ def build_generator(config: AttnGanConfig) -> AnyGenerator:
         "sides": gan.sides, "text_size": config.damsm.embedding, "noise_size": gan.noise_size,
         "condition_size": gan.condition_size, "width": gan.generator_width, "residual_blocks": gan.residual_blocks,
         "one_image": gan.dcgan, "whitened": gan.whitened}
-    return ModulatedGenerator(**shape) if gan.modulated else Generator(**shape, official_mask=gan.official_mask)
+    if gan.modulated:
+        return ModulatedGenerator(**shape, word_heads=gan.word_heads)
+    return Generator(**shape, official_mask=gan.official_mask)
 
 
 def build_discriminator(config: AttnGanConfig, side: int, *, lent: Sequence[int] = ()) -> AnyDiscriminator:

@@ -18,11 +18,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.gating import gated
-from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock
+from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock, groups_of
 from limner.nn.upsampling import DoublingConvolution
 from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
+_HEAD_SIZE, _WAVES = 32, 4
 _MODULATING = 128
 """Length of what modulates the layers of our generator, a layer's view of condition and noise."""
 
@@ -84,7 +85,7 @@ class WordAttention(nn.Module):
         super().__init__()
         self.project = nn.Linear(word_size, channels, bias=False)
 
-    def forward(self, x: Tensor, words: Tensor, padding: Tensor, *, favour: Tensor | None = None,
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None = None, *,
                 official_mask: bool = False) -> tuple[Tensor, Tensor]:
         """Looks the words up.
 
@@ -116,6 +117,56 @@ class WordAttention(nn.Module):
         return contexts, shares.transpose(1, 2).unflatten(2, (height, width))
 
 
+class WordLookup(nn.Module):
+    """Every place of a map asks the words several questions at once (ours): multi-head cross-attention with keys and
+    values of their own, where ``WordAttention`` has one projection for both and one question.
+
+    A place asks by what its map holds there and by where it is. Words are normalised, each by itself.
+
+    Source: Vaswani et al. 2017, "Attention is all you need".
+    """
+
+    places: Tensor
+
+    def __init__(self, channels: int, word_size: int, *, side: int, heads: int) -> None:
+        super().__init__()
+        self.heads, size = heads, heads * _HEAD_SIZE
+        self.normalisation = nn.GroupNorm(groups_of(channels), channels, affine=False)
+        self.register_buffer("places", waves(side), persistent=False)
+        self.ask = nn.Conv2d(channels + 2 * _WAVES, size, 1)
+        self.word_normalisation = nn.LayerNorm(word_size, elementwise_affine=False)
+        self.keys, self.values = (nn.Linear(word_size, size) for _ in range(2))
+        self.answer = nn.Conv2d(size, channels, 1)
+
+    def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As ``WordAttention``; the shares are the mean over the heads."""
+        rows, _, side, _ = x.shape
+        places = self.places.to(x.dtype).expand(rows, -1, -1, -1)
+        asked = self.ask(torch.cat([self.normalisation(x), places], 1))
+        words = self.word_normalisation(words.transpose(1, 2))
+        keys, values = (self._split(layer(words)) for layer in (self.keys, self.values))
+        queries = self._split(asked.flatten(2).transpose(1, 2))
+        logits = (queries @ keys.transpose(2, 3)).float() / math.sqrt(_HEAD_SIZE)
+        if favour is not None:
+            logits = logits + favour[:, None, None]
+        shares = logits.masked_fill(padding[:, None, None], -torch.inf).softmax(dim=3)
+        answers = (shares.to(values.dtype) @ values).transpose(1, 2).flatten(2)
+        answers = answers.transpose(1, 2).unflatten(2, (side, side))
+        answers = self.answer(answers.contiguous(memory_format=torch.channels_last))
+        return answers, shares.mean(1).transpose(1, 2).unflatten(2, (side, side))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, heads * size) to (B, heads, N, size)."""
+        return x.unflatten(2, (self.heads, _HEAD_SIZE)).transpose(1, 2)
+
+
+def waves(side: int) -> Tensor:
+    """Where a place is, (1, 8, side, side): the slowest four cosines along rows and along columns."""
+    along = (torch.arange(side) + 0.5) / side
+    cosines = torch.cos(math.pi * torch.arange(1, _WAVES + 1)[:, None] * along)
+    return torch.cat([cosines[:, :, None].expand(-1, -1, side), cosines[:, None].expand(-1, side, -1)])[None]
+
+
 class FirstStage(nn.Module):
     """Condition and noise, in that order, to the first map."""
 
@@ -136,21 +187,27 @@ class FirstStage(nn.Module):
 
 
 class ModulatedFirstStage(nn.Module):
-    """``FirstStage`` as we paint it: condition and noise also modulate every block."""
+    """``FirstStage`` as we paint it: condition and noise also modulate every block, and with ``heads`` the words are
+    looked up after every one but the last."""
 
-    def __init__(self, inputs: int, *, width: int, side: int, modulating: int) -> None:
+    def __init__(self, inputs: int, *, width: int, side: int, word_size: int, modulating: int, heads: int) -> None:
         super().__init__()
         doublings = int(math.log2(side / FIRST_SIDE))
         channels = [width << (doublings - i) for i in range(doublings + 1)]
         self.linear = nn.Linear(inputs, channels[0] * FIRST_SIDE**2)
         self.ups = nn.ModuleList(ModulatedUpBlock(before, after, modulating, side=FIRST_SIDE << place)
                                  for place, (before, after) in enumerate(itertools.pairwise(channels)))
+        self.lookups = nn.ModuleList(
+            WordLookup(count, word_size, side=2 * FIRST_SIDE << place, heads=heads)
+            for place, count in enumerate(channels[1:-1])) if heads else nn.ModuleList()
 
-    def forward(self, x: Tensor, modulating: Tensor) -> Tensor:
-        """(B, inputs) and (B, modulating) to (B, width, side, side)."""
+    def forward(self, x: Tensor, modulating: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None) -> Tensor:
+        """(B, inputs) and (B, modulating), and the words, to (B, width, side, side)."""
         x = self.linear(x).unflatten(1, (-1, FIRST_SIDE, FIRST_SIDE)).contiguous(memory_format=torch.channels_last)
-        for up in self.ups:
+        for up, lookup in itertools.zip_longest(self.ups, self.lookups):
             x = up(x, modulating)
+            if lookup is not None:
+                x = x + lookup(x, words, padding, favour)[0]
         return x
 
 
@@ -166,24 +223,27 @@ class RefiningStage(nn.Module):
     def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None, *, official_mask: bool
                 ) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
-        contexts, shares = self.attention(x, words, padding, favour=favour, official_mask=official_mask)
+        contexts, shares = self.attention(x, words, padding, favour, official_mask=official_mask)
         joined = torch.cat([x, contexts.to(x.dtype)], dim=1)
         return self.up(self.residuals(joined)), shares
 
 
 class ModulatedRefiningStage(nn.Module):
-    """``RefiningStage`` as we paint it: condition and noise modulate every block."""
+    """``RefiningStage`` as we paint it: condition and noise modulate every block; with ``heads`` words are looked up by
+    ``WordLookup``."""
 
-    def __init__(self, *, width: int, side: int, word_size: int, residual_blocks: int, modulating: int) -> None:
+    def __init__(self, *, width: int, side: int, word_size: int, residual_blocks: int, modulating: int, heads: int
+                 ) -> None:
         super().__init__()
-        self.attention = WordAttention(width, word_size)
+        self.attention = (WordLookup(width, word_size, side=side, heads=heads) if heads
+                          else WordAttention(width, word_size))
         self.residuals = nn.ModuleList(ModulatedBlock(2 * width, modulating) for _ in range(residual_blocks))
         self.up = ModulatedUpBlock(2 * width, width, modulating, side=side)
 
     def forward(self, x: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None, modulating: Tensor
                 ) -> tuple[Tensor, Tensor]:
         """(B, width, H, W) to (B, width, 2H, 2W), and the shares (B, T, H, W) of the words."""
-        contexts, shares = self.attention(x, words, padding, favour=favour)
+        contexts, shares = self.attention(x, words, padding, favour)
         x = torch.cat([x, contexts.to(x.dtype)], dim=1)
         for block in self.residuals:
             x = block(x, modulating)
@@ -272,15 +332,16 @@ class ModulatedGenerator(AnyGenerator):
     normalised by itself."""
 
     def __init__(self, *, sides: tuple[int, ...], text_size: int, noise_size: int, condition_size: int, width: int,
-                 residual_blocks: int, one_image: bool = False, whitened: bool = False) -> None:
+                 residual_blocks: int, one_image: bool = False, whitened: bool = False, word_heads: int = 0) -> None:
         super().__init__()
         inputs = condition_size + noise_size
         self.conditioning = ConditioningAugmentation(text_size, condition_size, activation="glu", whitened=whitened)
         self.modulating = nn.Linear(inputs, _MODULATING)
-        self.first = ModulatedFirstStage(inputs, width=width, side=sides[0], modulating=_MODULATING)
+        self.first = ModulatedFirstStage(inputs, width=width, side=sides[0], word_size=text_size,
+                                         modulating=_MODULATING, heads=word_heads)
         self.refining = nn.ModuleList(
             ModulatedRefiningStage(width=width, side=side, word_size=text_size, residual_blocks=residual_blocks,
-                                   modulating=_MODULATING) for side in sides[:-1]
+                                   modulating=_MODULATING, heads=word_heads) for side in sides[:-1]
         )
         heads = 1 if one_image else len(sides)
         self.heads = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for _ in range(heads))
@@ -288,7 +349,7 @@ class ModulatedGenerator(AnyGenerator):
     def grow(self, vector: Tensor, words: Tensor, padding: Tensor, favour: Tensor | None
              ) -> tuple[list[Tensor], list[Tensor]]:
         modulating = functional.leaky_relu(self.modulating(vector), 0.2)
-        maps, shares = [self.first(vector, modulating)], []
+        maps, shares = [self.first(vector, modulating, words, padding, favour)], []
         for stage in self.refining:
             x, share = stage(maps[-1], words, padding, favour, modulating)
             maps.append(x)

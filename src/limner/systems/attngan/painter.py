@@ -17,6 +17,7 @@ from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.networks import Generator
 from limner.systems.blending import blend_amount, blended_noise, check_blend, second_warnings
 from limner.systems.completing import Completion
+from limner.systems.inputs import temperature_of
 from limner.systems.protocol import Picture, Request, WordMaps
 from limner.systems.rows import ROWS, paint_in_rows
 from limner.training.stage import Components, weights_of
@@ -34,7 +35,8 @@ class AttnGanPainter:
     picture is painted as if it were alone. Inputs of a request: ``blend`` (a second caption) with ``blend_amount``
     0..1: the condition lies between those of both, and regions look up the words of both, which count 1 -
     ``blend_amount`` and ``blend_amount``; ``blend_seed`` (a second seed) with the same amount between the noises;
-    ``complete`` (0: the captions as they stand, where there is a prior over complete captions).
+    ``complete`` (0: the captions as they stand, where there is a prior over complete captions); ``temperature``, a
+    factor 0..1 on the noise beside the condition.
     """
 
     def __init__(self, config: AttnGanConfig, components: Components) -> None:
@@ -57,6 +59,7 @@ class AttnGanPainter:
         for request in requests:
             check_blend(request.inputs)
             self.completion.check(request.inputs)
+            temperature_of(request.inputs, self.config.temperature)
         pictures: dict[int, Picture] = {}
         for two in (False, True):  # apart, for the words of two captions are more, and bits depend on their number
             chosen = [number for number, request in enumerate(requests) if ("blend" in request.inputs) == two]
@@ -87,6 +90,8 @@ class AttnGanPainter:
             torch.stack([blended_noise(request, purpose, size) for request in requests]).to(self.device)
             for purpose, size in (("noise", gan.noise_size), ("condition", gan.condition_size))
         )
+        factors = [temperature_of(request.inputs, self.config.temperature) for request in requests]
+        noise = noise * torch.tensor(factors, device=self.device)[:, None]
         painted = self.generator(noise, condition_noise, sentences, words, padding, favour)
         images = [as_uint8(image).permute(0, 2, 3, 1).cpu().numpy() for image in painted.images]
         shares = [share.float().cpu().numpy() for share in painted.shares]

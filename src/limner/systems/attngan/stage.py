@@ -244,21 +244,25 @@ class AttnGanStage:
         """Against the discriminators as they have just become. The matching model sees the largest pictures only."""
         parts: dict[str, Tensor] = {}
         adversarial = []
+        largest = painted.images[-1]
+        with context.autocast():
+            maps = self._lend(largest)
         for discriminator, fake in zip(self.discriminators.values(), painted.images, strict=True):
             discriminator.requires_grad_(False)
             with context.autocast():
                 seen = self._seen(fake, "paint", context)
-                adversarial.append(adversarial_loss(discriminator, seen, told.text.sentences, loss=self.gan.loss,
-                                                    lend=self._lend))
+                adversarial.append(adversarial_loss(
+                    discriminator, seen, told.text.sentences, loss=self.gan.loss,
+                    lend=lambda images: maps if images is largest else self._lend(images)))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
         loss = parts["adversarial"] + self.gan.kl_weight * parts["kl"]
         if self.gan.matching_weight:
-            parts["matching"] = self._matching(painted.images[-1], told, context)
+            parts["matching"] = self._matching(largest, maps, told, context)
             loss = loss + self.gan.matching_weight * parts["matching"]
         count = self._restored(len(told.noise))
         if self.gan.variety_weight:
-            parts["variety"] = variety(painted.images[-1][count:], told.noise[count:], goal=self.gan.variety_goal)
+            parts["variety"] = variety(largest[count:], told.noise[count:], goal=self.gan.variety_goal)
             loss = loss - self.gan.variety_weight * parts["variety"]
         own = [] if told.pictures is None else [real[told.pictures] for real in reals]
         if self.gan.energy_weight:
@@ -276,10 +280,11 @@ class AttnGanStage:
             discriminator.requires_grad_(True)
         return {"generator": loss, **parts}
 
-    def _matching(self, images: Tensor, told: _Told, context: WorkContext) -> Tensor:
-        """DAMSM's loss. Where captions are painted twice, the second paintings are contrasted by themselves."""
+    def _matching(self, images: Tensor, maps: Sequence[Tensor], told: _Told, context: WorkContext) -> Tensor:
+        """DAMSM's loss; ``maps``: its image encoder's of the pictures, where it lends them. Where captions are painted
+        twice, the second paintings are contrasted by themselves."""
         with context.autocast():
-            regions, vectors = self.scorer.image_encoder(images)
+            regions, vectors = self.lender.read(maps) if self.lender and maps else self.scorer.image_encoder(images)
         rows = torch.arange(len(images), device=images.device)
         again = (len(images) - self._restored(len(images))) // 2 if self.gan.paints_twice else 0
         labels = told.labels if self.config.damsm.mask_classes else None

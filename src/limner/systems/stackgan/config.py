@@ -7,6 +7,7 @@ from typing import Literal
 
 from limner.errors import LimnerError
 from limner.matching.config import MatchingConfig
+from limner.systems.improving import Improving
 from limner.training.schedule import Schedule
 
 
@@ -134,31 +135,16 @@ class Networks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanTraining:
-    """How one adversarial stage is trained."""
+class GanTraining(Improving):
+    """How one adversarial stage is trained. Without ``wrong_captions`` the wrong pairs are those of ``wrong``."""
 
     schedule: Schedule
     """How long."""
-    batch_size: int = 64
-    """Pictures in a batch."""
     learning_rate: float = 2e-4
     """Of both networks' Adam."""
-    second_beta: float = 0.999
-    """Of both networks' Adam; the first is 0.5."""
     halve_every: int = 600
     """Epochs after which both learning rates are halved, again and again; an epoch shows as many images as there
     are."""
-    decay_from: float = 1.0
-    """Fraction of the schedule after which both learning rates fall linearly to zero; 1 for never."""
-    loss: Literal["cross-entropy", "hinge"] = "cross-entropy"
-    """Of the discriminator's scores: cross entropy (both releases) or hinge, which asks nothing more of pairs that are
-    told apart by a margin (ours)."""
-    gradient_penalty: float = 0.0
-    """Weight, in the discriminator's loss, of half the squared gradient of its scores of real pictures with their own
-    captions by the pictures (R1), taken at every eighth step with eight times the weight; 0 for none (both
-    releases)."""
-    painted_penalty: float = 0.0
-    """Weight of the same of its scores of painted pictures (R2, ours)."""
     kl_weight: float = 2.0
     """Weight of the KL divergence of the condition (a mean over its components) in the generator's loss."""
     captions: int = 1
@@ -166,84 +152,28 @@ class GanTraining:
     wrong: Literal["caption", "image"] = "caption"
     """The mismatched pair: a real picture with the caption of the next row (PyTorch; one row less), or a picture of
     another class with the row's own caption (TensorFlow)."""
-    wrong_captions: int = 0
-    """With ``wrong`` caption: 0 for the authors' pairs; else so many wrong captions for every real picture, which is
-    looked at once all the same, and none of the picture's own class (of the same picture where the data has no
-    classes)."""
-    close_wrong_share: float = 0.0
-    """Share of ``wrong_captions`` that are, of 512 of other classes, the one that shares most words with the right one
-    and yet contradicts what the picture's captions say, so that the discriminator must look at everything a caption
-    says."""
-    variety_weight: float = 0.0
-    """Weight, in the generator's loss, of the variety that noise brings: half of the captions of a step are then
-    painted, each twice, and the two pictures are pushed apart up to ``variety_goal``; 0 for none."""
-    variety_goal: float = 0.25
-    """Mean distance of two pictures of one caption (-1..1), per mean distance of their noises, that is enough."""
-    energy_weight: float = 0.0
-    """Weight, in the generator's loss, of the energy score of paintings against the pictures of their captions: half of
-    the captions of a step are then painted, each twice, and colours (in a pixel, a block, the whole) are to be
-    distributed as in the pictures; 0 for none (ours)."""
     consistency_weight: float = 0.0
     """Refinement only: weight, in the generator's loss, of the mean distance (-1..1) of its pictures, scaled down, from
     the sketches that they refine; 0 for none (both releases)."""
-    reconstruction_weight: float = 0.0
-    """Weight, in the generator's loss, of the mean squared distance (-1..1) of restored pictures from real ones, half
-    of those of a step: the sketch restores them from noise that a recognition network reads from them, the refinement
-    from themselves scaled down; 0 for none (ours)."""
-    recognition_weight: float = 1e-3
-    """Sketch, with ``reconstruction_weight``: weight of the KL divergence (a sum over components) of the recognised
-    noise from the standard normal."""
     fresh_noise: bool = False
     """Paint once more with new noise for the generator's update (TensorFlow) instead of using the same pictures."""
     frozen_statistics: bool = False
     """Refinement only: the sketch's generator paints with its stored statistics, not with those of the batch, which
     both releases use and thereby let the stored ones drift."""
-    augment: str = ""
-    """Differentiable augmentation of everything the discriminator sees: a comma-separated choice of color,
-    translation, cutout; empty for none."""
     crop: bool = True
     """Scale pictures to 76/64 of the side and cut out a random square of the side."""
     flip: bool = True
     """Mirror pictures at random (not where captions speak of left and right)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_sizes(self, "captions", "halve_every")
-        if self.batch_size < 2:
-            raise LimnerError(f"batch normalisation and wrong pairs need other rows: batch_size must be at least 2, "
-                              f"got {self.batch_size}.")
-        for name in ("learning_rate", "second_beta"):
-            if not 0 < getattr(self, name) < 1:
-                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        for name in ("gradient_penalty", "painted_penalty", "kl_weight", "variety_weight", "variety_goal",
-                     "energy_weight", "consistency_weight", "reconstruction_weight", "recognition_weight"):
-            if getattr(self, name) < 0:
-                raise LimnerError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        for name in ("decay_from", "close_wrong_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.batch_size % self.rows_together:
-            raise LimnerError(f"variety_weight and energy_weight paint half of the captions twice, and half of the "
-                              f"pictures are restored for reconstruction_weight: batch_size must be a multiple of "
-                              f"{self.rows_together}, got {self.batch_size}.")
+        if not 0 < self.learning_rate < 1:
+            raise LimnerError(f"learning_rate must be between 0 and 1, got {self.learning_rate}.")
+        if not self.consistency_weight >= 0:
+            raise LimnerError(f"consistency_weight must be at least 0, got {self.consistency_weight}.")
         if self.wrong_captions and self.wrong != "caption":
             raise LimnerError("wrong_captions does not go with wrong images, which are of other classes anyway.")
-        if self.wrong_captions < 0:
-            raise LimnerError(f"wrong_captions must be at least 0, got {self.wrong_captions}.")
-        if self.close_wrong_share and not self.wrong_captions:
-            raise LimnerError("close_wrong_share is a share of wrong_captions: set that to 1 at least.")
-        unknown = set(filter(None, self.augment.split(","))) - {"color", "translation", "cutout"}
-        if unknown:
-            raise LimnerError(f"augment knows color, translation and cutout, got {', '.join(sorted(unknown))}.")
-
-    @property
-    def paints_twice(self) -> bool:
-        """Whether half of the captions are painted, each twice."""
-        return self.variety_weight > 0 or self.energy_weight > 0
-
-    @property
-    def rows_together(self) -> int:
-        """Of so many rows, or a multiple, a batch can be halved for what is painted twice and what is restored."""
-        return (2 if self.paints_twice else 1) * (2 if self.reconstruction_weight else 1)
 
     def scale_size(self, image_size: int) -> int:
         """Side from which squares of ``image_size`` are cut; 0: no crop."""

@@ -125,7 +125,7 @@ def _improved(config: StackGanConfig, *, sketch_images: int, refinement_images: 
                          discriminator="matching", encoder_maps=True, whitened=True,
                          condition_activation="leaky-relu", condition_deviation="log-deviation",
                          first_deviation=0.25),
-        sketch=replace(config.sketch, variety_weight=5.0,
+        sketch=replace(config.sketch, variety_weight=5.0, variety_goal=0.25,
                        schedule=replace(config.sketch.schedule, images=sketch_images), **training),
         refinement=replace(config.refinement, frozen_statistics=True, consistency_weight=10.0,
                            schedule=replace(config.refinement.schedule, images=refinement_images), **training),
