@@ -82,7 +82,7 @@ def stackgan_shapes() -> StackGanConfig:
     config = _improved(replace(stackgan_shapes_paper(), text=text), sketch_images=280_000, refinement_images=16_000,
                        gradient_penalty=0.1, painted_penalty=0.1)
     return replace(
-        config, networks=replace(config.networks, augmentation=False, exact_sketch=True), temperature=0.85,
+        config, networks=replace(config.networks, augmentation=False, exact_sketch=True), temperature=0.7,
         sketch=replace(config.sketch, variety_weight=0.0, energy_weight=15.0, reconstruction_weight=10.0),
         refinement=replace(
             config.refinement, reconstruction_weight=100.0, consistency_weight=0.0,
