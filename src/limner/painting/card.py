@@ -15,7 +15,7 @@ def model_card(system: System, info: dict[str, Any]) -> str:
         "System": f"{system.name}: {system.title}",
         "Preset": info.get("preset", unknown),
         "Data": _data(info.get("data", unknown)),
-        "Images shown in its last stage": _number(info.get("images", unknown)),
+        "Images shown in the last painting stage": _number(info.get("images", unknown)),
         "Licence": info.get("licence", unknown),
         **({"Credit": info["credit"]} if "credit" in info else {}),
         "Made with": f"limner {info.get('limner', unknown)}",

@@ -282,8 +282,8 @@ def test_it_learns_to_restore_pictures(corpus: Corpus) -> None:
 def test_the_form_with_one_picture_trains_and_paints(debug: AttnGanConfig, corpus: Corpus) -> None:
     config = replace(debug, gan=replace(debug.gan, dcgan=True, residual_blocks=0))
     stage, components = _stage(config, corpus)
-    assert list(stage.modules)[:2] == ["generator", "discriminator64"]
-    assert list(stage.discriminators) == ["discriminator64"]
+    recognition = ["recognition"] if config.gan.reconstruction_weight else []
+    assert list(stage.modules) == ["generator", "discriminator64", *recognition]
     network = stage.discriminators["discriminator64"]
     width = 8 * config.gan.discriminator_width
     assert network.judge_alone(torch.zeros(2, width, 4, 4)) is None
