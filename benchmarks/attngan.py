@@ -49,7 +49,7 @@ from limner.nn.conditioning import kl_divergence
 from limner.precision import resolve_precision
 from limner.systems.attngan.build import build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import adversarial_loss, discriminator_loss
+from limner.systems.attngan.losses import Read, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, ResidualBlock, UpBlock
 from limner.systems.attngan.painter import AttnGanPainter
 from limner.systems.attngan.presets import attngan_birds, debug_form
@@ -190,15 +190,16 @@ class StraightStep(Matching):
         padding = padding_of(self.lengths, self.tokens.shape[1])
         painted = straight_pictures(self.generator, torch.randn(rows, self.gan.noise_size),
                                     torch.randn(rows, self.gan.condition_size), sentences, words, padding)
+        text = Read(sentences, words, padding)
         for network, adam, real, fake in zip(self.discriminators, self.adams[1:], self.reals, painted.images,
                                              strict=True):
             network.zero_grad()
-            discriminator_loss(network, real, fake.detach(), sentences).total.backward()
+            discriminator_loss(network, real, fake.detach(), text).total.backward()
             adam.step()
         self.generator.zero_grad()
         loss = kl_divergence(painted.condition.mean, painted.condition.log_variance)
         for network, fake in zip(self.discriminators, painted.images, strict=True):
-            loss = loss + adversarial_loss(network, fake, sentences)
+            loss = loss + adversarial_loss(network, fake, text)
         regions, vectors = self.image(painted.images[-1])
         loss = loss + self.weight * straight_matching(words, sentences, self.lengths, regions, vectors, self.labels,
                                                       self.config)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limner.matching.damsm.image_encoder import SmallRegions
-from limner.nn.matching_discriminator import MatchingDiscriminator, with_batch_variety
+from limner.nn.matching_discriminator import MatchingDiscriminator, WordMatchingDiscriminator, with_batch_variety
 from limner.vision.encoders import SmallImageEncoder
 
 
@@ -77,3 +77,18 @@ def test_maps_are_lent_to_all_sides_as_far_as_they_fit(lender: SmallRegions | Sm
 
 def test_it_has_no_score_of_pictures_alone() -> None:
     assert _network(16).judge_alone(torch.randn(2, 4, 4, 4)) is None
+
+
+def test_words_are_judged_by_the_regions_and_the_sentence_as_without_them() -> None:
+    plain = _network(32)
+    network = WordMatchingDiscriminator(word_size=6, word_heads=2, text_size=5, condition_size=4, width=2,
+                                        image_size=32)
+    network.load_state_dict(plain.state_dict(), strict=False)
+    images, text, words = torch.randn(2, 3, 32, 32), torch.randn(4, 5), torch.randn(4, 6, 3)
+    padding = torch.zeros(4, 3, dtype=torch.bool)
+    features = network.look(images)
+    torch.testing.assert_close(network.judge(features, text), plain.judge(plain.look(images), text))
+    regions = plain._maps(images, ())[-2]
+    assert regions.shape == (2, 4, 8, 8)
+    torch.testing.assert_close(network.judge_words(features, words, padding),
+                               network.word_agreement(regions, words, padding))

@@ -1,4 +1,4 @@
-"""The discriminator of our improved systems: it looks at a picture once and judges it with many captions."""
+"""The discriminators of our improved systems: they look at a picture once and judge it with many captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from limner.nn.agreement import Agreement
+from limner.nn.agreement import Agreement, WordAgreement
 from limner.nn.whitening import Whitened
 from limner.nn.wide import WideConv2d, joint_convolution
 
@@ -45,6 +45,8 @@ class MatchingDiscriminator(nn.Module):
         super().__init__()
         halvings = int(math.log2(image_size // 4))
         channels = [3, *(width * min(2**i, _LARGEST_FACTOR) for i in range(halvings))]
+        self.channels = channels
+        """Of the picture and of the layers' maps."""
         taken = lent[max(0, len(lent) - halvings + 1):]
         self.layers = nn.ModuleList(
             WideConv2d(before, after, 4, stride=2, padding=1) for before, after in itertools.pairwise(channels)
@@ -63,16 +65,22 @@ class MatchingDiscriminator(nn.Module):
 
     def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
         """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to feature maps (B, F, 4, 4)."""
+        return self._maps(images, lent)[-1]
+
+    def _maps(self, images: Tensor, lent: Sequence[Tensor]) -> list[Tensor]:
+        """The maps of all layers."""
         x = functional.leaky_relu(self.layers[0](images), 0.2)
         additions = [lateral(maps) for lateral, maps in
                      zip(self.laterals, lent[len(lent) - len(self.laterals):], strict=True)]
         own = len(self.normalisations) - len(additions)
+        maps = [x]
         for place, (layer, normalisation) in enumerate(zip(self.layers[1:], self.normalisations, strict=True)):
             x = layer(x)
             if place >= own:
                 x = x + additions[place - own]
             x = functional.leaky_relu(normalisation(x), 0.2)
-        return x
+            maps.append(x)
+        return maps
 
     def judge(self, features: Tensor, text: Tensor) -> Tensor:
         """Feature maps (B, F, 4, 4) and embeddings (M, text_size), for the pictures in turn, again and again, to
@@ -85,6 +93,40 @@ class MatchingDiscriminator(nn.Module):
 
     def judge_alone(self, features: Tensor) -> None:
         """It has no score of pictures without captions."""
+
+
+class WordMatchingDiscriminator(MatchingDiscriminator):
+    """A ``MatchingDiscriminator`` that judges words, too, by the map of 8x8 regions before its last.
+
+    Args:
+        word_size: length D of the words' vectors.
+        word_heads: questions that a word asks the regions, see ``WordAgreement``.
+        text_size, condition_size, width, image_size, lent: as ``MatchingDiscriminator``; pictures from 16 pixels up.
+    """
+
+    def __init__(self, *, word_size: int, word_heads: int, text_size: int, condition_size: int, width: int,
+                 image_size: int, lent: Sequence[int] = ()) -> None:
+        super().__init__(text_size=text_size, condition_size=condition_size, width=width, image_size=image_size,
+                         lent=lent)
+        self.word_agreement = WordAgreement(self.channels[-2], word_size, heads=word_heads)
+
+    def look(self, images: Tensor, lent: Sequence[Tensor] = ()) -> Tensor:
+        """Pictures (B, 3, S, S) in -1..1, and the lent maps of them, to the last map and the regions, (B, N) in a row.
+        """
+        *_, regions, last = self._maps(images, lent)
+        return torch.cat([last.flatten(1), regions.flatten(1)], 1)
+
+    def judge(self, features: Tensor, text: Tensor) -> Tensor:
+        """What was seen (B, N) and embeddings (M, text_size) to scores (M,); ``judge_words`` has the words' part."""
+        return super().judge(self._map(features[:, :16 * self.channels[-1]], side=4), text)
+
+    def judge_words(self, features: Tensor, words: Tensor, padding: Tensor) -> Tensor:
+        """What was seen (B, N), words (M, D, T) and padding bool (M, T), for the pictures in turn, again and again, to
+        scores (M,) in float32, unbounded."""
+        return self.word_agreement(self._map(features[:, 16 * self.channels[-1]:], side=8), words, padding)
+
+    def _map(self, x: Tensor, *, side: int) -> Tensor:
+        return x.unflatten(1, (-1, side, side)).contiguous(memory_format=torch.channels_last)
 
 
 def with_batch_variety(features: Tensor) -> Tensor:

@@ -121,17 +121,29 @@ class Captions:
         Returns:
             Embeddings (count * B, D), and bool (count * B,): False where the other row is of the same kind.
         """
-        others = [text.roll(-1 - number, 0) for number in range(count)]
-        wrong = [kinds != kinds.roll(-1 - number, 0) for number in range(count)]
-        if close_share:
-            numbers = torch.stack([context.uniform(f"pool/{number}", _WRONG_POOL) for number in range(count)])
-            close, found = self._overlap_on(text.device).closest(captions.to(text.device), kinds, numbers)
-            texts = self._embeddings_on(text.device)[close]
-            for number in range(count):
-                chosen = (context.uniform(f"wrong/{number}", len(text)) < close_share) & found[number]
-                others[number] = torch.where(chosen[:, None], texts[number], others[number])
-                wrong[number] = wrong[number] | chosen
-        return torch.cat(others), torch.cat(wrong)
+        others = torch.cat([text.roll(-1 - number, 0) for number in range(count)])
+        close, chosen, wrong = self._close(captions, kinds, context, close_share=close_share, count=count)
+        return torch.where(chosen[:, None], self._embeddings_on(text.device)[close], others), wrong
+
+    def wrong_numbers(self, captions: Tensor, kinds: Tensor, context: StepContext, *, close_share: float,
+                      count: int = 1) -> tuple[Tensor, Tensor]:
+        """The same as ``wrong`` by number, of rows with one caption each: int64 (count * B,), and bool (count * B,)."""
+        captions = captions.to(kinds.device)
+        others = torch.cat([captions.roll(-1 - number, 0) for number in range(count)])
+        close, chosen, wrong = self._close(captions, kinds, context, close_share=close_share, count=count)
+        return torch.where(chosen, close, others), wrong
+
+    def _close(self, captions: Tensor, kinds: Tensor, context: StepContext, *, close_share: float, count: int
+               ) -> tuple[Tensor, Tensor, Tensor]:
+        """Close captions by number, int64 (count * B,); bool, which of them to take, and which are then wrong."""
+        wrong = torch.cat([kinds != kinds.roll(-1 - number, 0) for number in range(count)])
+        if not close_share:
+            return torch.zeros_like(wrong, dtype=torch.int64), torch.zeros_like(wrong), wrong
+        numbers = torch.stack([context.uniform(f"pool/{number}", _WRONG_POOL) for number in range(count)])
+        close, found = self._overlap_on(kinds.device).closest(captions.to(kinds.device), kinds, numbers)
+        drawn = torch.stack([context.uniform(f"wrong/{number}", len(kinds)) for number in range(count)])
+        chosen = ((drawn < close_share) & found).flatten()
+        return close.flatten(), chosen, wrong | chosen
 
     def _overlap_on(self, device: torch.device) -> WordOverlap:
         if self._overlap is None:

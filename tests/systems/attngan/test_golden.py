@@ -31,7 +31,7 @@ from limner.matching.damsm.stage import DamsmStage
 from limner.matching.damsm.text_encoder import WordEncoder, padding_of
 from limner.nn.folding import fold_batch_norms
 from limner.systems.attngan.config import AttnGanConfig, GanConfig
-from limner.systems.attngan.losses import adversarial_loss, discriminator_loss
+from limner.systems.attngan.losses import Read, adversarial_loss, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, Generator, Painted, WordAttention, initialise_attngan
 from limner.systems.attngan.stage import AttnGanStage, pyramid
 from limner.training.averaging import Averages
@@ -121,6 +121,11 @@ def test_the_generator_trains_with_the_authors_gradients(imported: tuple[dict, d
         ref.close(generator.get_parameter(name).grad, theirs, 5e-5)  # type: ignore[arg-type]
 
 
+def _read(sentences: Tensor) -> Read:
+    """Captions for discriminators that read no words."""
+    return Read(sentences, sentences[:, :, None], torch.zeros(len(sentences), 1, dtype=torch.bool))
+
+
 def _discriminator(side: int) -> Discriminator:
     network = Discriminate(side=side)
     ref.load(network, ref.state(f"discriminator{side}", "sd/", discriminator_name))
@@ -134,7 +139,7 @@ def test_the_discriminator_is_the_authors() -> None:
         _compare_judgement(network, real, sentences, "eval")
     network.train()
     fake = ref.tensor("discriminator_images", "fake64")
-    loss = discriminator_loss(network, real, fake, sentences)
+    loss = discriminator_loss(network, real, fake, _read(sentences))
     loss.total.backward()
     ref.close(loss.total, ref.tensor("discriminator64", "train_errD"), 5e-6)
     for name, theirs in ref.state("discriminator64", "train_grad/", discriminator_name).items():
@@ -160,7 +165,7 @@ def test_the_generator_pays_the_authors_adversarial_loss() -> None:
     for i, side in enumerate((64, 128)):
         network = _discriminator(side).train()
         fake = ref.tensor("discriminator_images", f"fake{side}").requires_grad_()
-        loss = adversarial_loss(network, fake, sentences)
+        loss = adversarial_loss(network, fake, _read(sentences))
         loss.backward()
         assert loss.item() == pytest.approx(logged[i], abs=0.0051)  # the log has two digits
         assert fake.grad is not None

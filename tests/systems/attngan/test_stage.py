@@ -16,12 +16,13 @@ from limner.data.pictures import Corpus, PictureSet
 from limner.data.shapes import shapes_arrays
 from limner.errors import LimnerError
 from limner.matching.damsm.config import DamsmImage
+from limner.nn.matching_discriminator import WordMatchingDiscriminator
 from limner.nn.modulation import Modulation
 from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
 from limner.systems import get_system
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import Wrong, discriminator_loss
+from limner.systems.attngan.losses import Read, Wrong, discriminator_loss
 from limner.systems.attngan.networks import Discriminator, ModulatedGenerator, WordLookup
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
@@ -54,11 +55,16 @@ def _batch(stage: AttnGanStage) -> Batch:
     return Loader(stage.pictures, stage.plan, 0).batch(0)
 
 
-def _losses(network: Discriminator, *, together: bool, **arguments: Tensor | Wrong | None) -> Tensor:
+def _read(sentences: Tensor) -> Read:
+    """Captions for discriminators that read no words."""
+    return Read(sentences, torch.empty(len(sentences), 8, 0), torch.empty(len(sentences), 0, dtype=torch.bool))
+
+
+def _losses(network: Discriminator, *, together: bool, **arguments: Read | Wrong) -> Tensor:
     numbers = torch.Generator().manual_seed(1)
     real, fake, sentences = (torch.randn(*shape, generator=numbers) for shape in ((4, 3, 16, 16),) * 2 + ((4, 8),))
     network.by_batch = not together
-    return torch.stack(discriminator_loss(network, real, fake, sentences, **arguments))  # type: ignore[arg-type]
+    return torch.stack(discriminator_loss(network, real, fake, _read(sentences), **arguments))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("unconditional", [True, False])
@@ -66,8 +72,8 @@ def test_pictures_may_pass_in_one_go_without_batch_normalisation(unconditional: 
     torch.manual_seed(0)
     network = Discriminator(side=16, text_size=8, width=4, norm="spectral", unconditional=unconditional).eval()
     assert not network.by_batch
-    wrong = Wrong(torch.randn(4, 8), torch.tensor([1.0, 0.0, 1.0, 1.0]))
-    for arguments in ({}, {"told": torch.randn(4, 8), "wrong": wrong}):
+    wrong = Wrong(_read(torch.randn(4, 8)), torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    for arguments in ({}, {"told": _read(torch.randn(4, 8)), "wrong": wrong}):
         torch.testing.assert_close(_losses(network, together=True, **arguments),
                                    _losses(network, together=False, **arguments))
 
@@ -100,7 +106,8 @@ def test_a_wrong_pair_without_weight_does_not_count() -> None:
     sentences, other = torch.randn(4, 8), torch.randn(4, 8)
     changed = torch.where(torch.tensor([[False], [True], [False], [False]]), other, sentences)
     weights = torch.tensor([1.0, 0.0, 1.0, 1.0])
-    losses = [_losses(network, together=True, wrong=Wrong(captions, weights)) for captions in (sentences, changed)]
+    losses = [_losses(network, together=True, wrong=Wrong(_read(captions), weights))
+              for captions in (sentences, changed)]
     assert torch.equal(*losses)
 
 
@@ -108,7 +115,8 @@ def test_a_wrong_pair_without_weight_does_not_count() -> None:
 def test_every_discriminator_trains_on_close_wrong_captions_and_variety(discriminator: str, corpus: Corpus) -> None:
     plain: dict[str, Any] = to_json(attngan_debug())
     plain["gan"] |= {"discriminator": discriminator, "encoder_maps": discriminator == "matching",
-                      "close_wrong_share": 0.5, "variety_weight": 1.0}
+                      "judged_heads": 2 * (discriminator == "matching"), "close_wrong_share": 0.5,
+                      "variety_weight": 1.0}
     stage, _ = _stage(from_json(AttnGanConfig, plain), corpus)
     before = {name: [p.clone() for p in module.parameters()] for name, module in stage.modules.items()}
     losses = stage.step(_batch(stage), _context())
@@ -116,6 +124,36 @@ def test_every_discriminator_trains_on_close_wrong_captions_and_variety(discrimi
     assert all(torch.isfinite(value) for value in losses.values())
     for name, module in stage.modules.items():
         assert any(not torch.equal(old, new) for old, new in zip(before[name], module.parameters(), strict=True)), name
+
+
+def test_wrong_captions_are_the_same_by_number(corpus: Corpus) -> None:
+    stage, _ = _stage(attngan_debug(), corpus)
+    assert stage.table is not None
+    batch, table = _batch(stage), stage.table
+    captions, kinds = batch.captions[:, 0], batch.indices if batch.labels is None else batch.labels
+    for share in (0.0, 0.5):
+        numbers, wrong = table.wrong_numbers(captions, kinds, _context(), close_share=share, count=3)
+        others, differs = table.wrong(table.embeddings[captions], captions, kinds, _context(), close_share=share,
+                                      count=3)
+        assert torch.equal(table.embeddings[numbers], others)
+        assert torch.equal(wrong, differs)
+
+
+def test_the_largest_pictures_are_judged_by_the_words_of_wrong_captions_too(corpus: Corpus) -> None:
+    stage, _ = _stage(attngan_debug(), corpus)
+    small, large = stage.discriminators.values()
+    assert not isinstance(small, WordMatchingDiscriminator)
+    assert isinstance(large, WordMatchingDiscriminator)
+    batch = _batch(stage)
+    wrong = stage._wrong(batch.captions[:, 0], batch.indices, _context())
+    assert wrong is not None
+    numbers, _ = stage.table.wrong_numbers(  # type: ignore[union-attr]
+        batch.captions[:, 0], batch.indices, _context(), close_share=stage.gan.close_wrong_share,
+        count=stage.gan.wrong_captions)
+    theirs = stage.scorer.captions([stage.pictures.captions[int(number)] for number in numbers])
+    torch.testing.assert_close(wrong.text.sentences, theirs)
+    assert torch.equal((~wrong.text.padding).sum(1), torch.tensor(
+        [len(stage.pictures.captions[int(number)].split()) for number in numbers]))
 
 
 def test_every_eighth_step_pays_for_steep_scores_of_every_size(corpus: Corpus) -> None:
@@ -203,6 +241,8 @@ def test_all_rates_fall_to_zero_from_a_fraction_on(corpus: Corpus) -> None:
     ({"modulated": True, "official_mask": True}, "has no official_mask"),
     ({"modulated": False, "word_heads": 2}, "0 without modulated, got 2"),
     ({"word_heads": -1}, "word_heads must be at least 0"),
+    ({"judged_heads": -1}, "judged_heads must be at least 0"),
+    ({"discriminator": "spectral", "encoder_maps": False}, "0 without the discriminator 'matching'.*, got 4"),
 ])
 def test_a_bad_value_of_ours_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(LimnerError, match=words):
@@ -234,13 +274,12 @@ def test_close_wrong_captions_are_other_captions_and_closer(corpus: Corpus) -> N
     distances = []
     for share in (0.0, 1.0):
         stage.gan = replace(stage.gan, close_wrong_share=share)
-        other, weights = stage._wrong(sentences, batch.captions[:, 0], kinds, _context())
-        assert other is not None
-        assert weights is not None
+        wrong = stage._wrong(batch.captions[:, 0], kinds, _context())
+        assert wrong is not None
         own = sentences.repeat(stage.gan.wrong_captions, 1)
-        assert (other != own).any(1).all()
-        distances.append((other - own).norm(dim=1).mean())
-    assert (weights == 1).all()
+        assert (wrong.text.sentences != own).any(1).all()
+        distances.append((wrong.text.sentences - own).norm(dim=1).mean())
+    assert (wrong.weights == 1).all()
     assert distances[1] < distances[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from limner.nn.matching_discriminator import MatchingDiscriminator
+from limner.nn.matching_discriminator import MatchingDiscriminator, WordMatchingDiscriminator
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.networks import AnyGenerator, Discriminator, Generator, ModulatedGenerator
 
@@ -28,7 +28,10 @@ def build_discriminator(config: AttnGanConfig, side: int, *, lent: Sequence[int]
     """The discriminator of one size, with torch's first weights; ``lent``: see ``MatchingDiscriminator``."""
     gan, text_size = config.gan, config.damsm.embedding
     if gan.discriminator == "matching":
-        return MatchingDiscriminator(text_size=text_size, condition_size=gan.condition_size,
-                                     width=gan.discriminator_width, image_size=side, lent=lent)
+        shape: dict[str, Any] = {"text_size": text_size, "condition_size": gan.condition_size,
+                                 "width": gan.discriminator_width, "image_size": side, "lent": lent}
+        if gan.judged_heads and side == gan.image_size:
+            return WordMatchingDiscriminator(**shape, word_size=text_size, word_heads=gan.judged_heads)
+        return MatchingDiscriminator(**shape)
     return Discriminator(side=side, text_size=text_size, width=gan.discriminator_width, unconditional=not gan.dcgan,
                          norm=gan.discriminator)

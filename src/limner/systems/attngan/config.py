@@ -42,6 +42,9 @@ class GanConfig(Improving):
     word_heads: int = 0
     """With ``modulated``: so many questions that every place asks the words at once, by what it holds and where it is,
     at every map from 8 pixels up; 0: the authors' one question, at the painted sizes but the last."""
+    judged_heads: int = 0
+    """With ``discriminator`` matching: so many questions that every word of a caption asks the regions of the largest
+    pictures, whose answers are part of the discriminator's score; 0: it is told the sentence alone, as the authors'."""
     dcgan: bool = False
     """The DCGAN form: one picture, of the largest size, and a discriminator without the unconditional head."""
     matching_weight: float = 5.0
@@ -101,6 +104,9 @@ class GanConfig(Improving):
             raise LimnerError("the modulated generator is ours and has no official_mask: set one of them to false.")
         if self.word_heads < 0 or (self.word_heads and not self.modulated):
             raise LimnerError(f"word_heads must be at least 0, and 0 without modulated, got {self.word_heads}.")
+        if self.judged_heads < 0 or (self.judged_heads and (self.discriminator != "matching" or self.image_size < 16)):
+            raise LimnerError("judged_heads must be at least 0, and 0 without the discriminator 'matching' or below 16 "
+                              f"pixels, got {self.judged_heads}.")
         for name in ("generator_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise LimnerError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")

@@ -12,15 +12,34 @@ import torch
 from torch import Tensor
 
 from limner.nn.losses import ScoreLoss, painted_cost, score_cost
-from limner.nn.matching_discriminator import MatchingDiscriminator
+from limner.nn.matching_discriminator import MatchingDiscriminator, WordMatchingDiscriminator
 from limner.systems.attngan.build import AnyDiscriminator
+
+
+class Read(NamedTuple):
+    """Captions as the text encoder reads them."""
+
+    sentences: Tensor
+    """(B, D)."""
+    words: Tensor
+    """(B, D, T), zero where there is no word."""
+    padding: Tensor
+    """bool (B, T), true there."""
+
+    def rows(self, chosen: Tensor | slice) -> Read:
+        """Some of them."""
+        return Read(*(part[chosen] for part in self))
+
+    def beside(self, other: Read) -> Read:
+        """These, and then others with room for as many words."""
+        return Read(*map(torch.cat, zip(self, other, strict=True)))
 
 
 class Wrong(NamedTuple):
     """Captions that are not those of the real pictures of a batch."""
 
-    sentences: Tensor
-    """(W, D), for the real pictures in turn, again and again."""
+    text: Read
+    """W of them, for the real pictures in turn, again and again."""
     weights: Tensor
     """float (W,): 0 for a pair that may be right after all."""
 
@@ -49,8 +68,16 @@ def looked(discriminator: AnyDiscriminator, images: Tensor, lend: Lend) -> Tenso
     return discriminator.look(images)
 
 
-def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tensor, sentences: Tensor, *,
-                       told: Tensor | None = None, wrong: Wrong | None = None, loss: ScoreLoss = "cross-entropy",
+def judged(discriminator: AnyDiscriminator, features: Tensor, text: Read) -> Tensor:
+    """A discriminator's score (M,) of what it has seen with M captions, for the pictures in turn, again and again."""
+    score = discriminator.judge(features, text.sentences)
+    if isinstance(discriminator, WordMatchingDiscriminator):
+        score = score + discriminator.judge_words(features, text.words, text.padding)
+    return score
+
+
+def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tensor, text: Read, *,
+                       told: Read | None = None, wrong: Wrong | None = None, loss: ScoreLoss = "cross-entropy",
                        lend: Lend = _nothing) -> DiscriminatorLoss:
     """Real pictures with their captions, painted ones, and real ones with another caption.
 
@@ -61,30 +88,30 @@ def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tens
 
     Args:
         real, fake: (B, 3, S, S); ``fake`` without gradient.
-        sentences: (B, D), captions of the real pictures.
-        told: (B, D), captions of the painted pictures; without it, ``sentences``.
+        text: captions of the real pictures.
+        told: captions of the painted pictures; without it, ``text``.
         wrong: other captions for the real pictures; without it, each but the last has the next row's, as in the
             authors' code, which may be of one class by chance.
         loss: what a score costs.
         lend: for a discriminator that is lent maps.
     """
-    told = sentences if told is None else told
-    other = sentences[1:] if wrong is None else wrong.sentences
+    told = text if told is None else told
+    other = text.rows(slice(1, None)) if wrong is None else wrong.text
     rows = len(real)
     if discriminator.by_batch:
         of_real, of_fake = discriminator.look(real), discriminator.look(fake)
         # in the authors' order, which their running statistics show
-        right, painted = discriminator.judge(of_real, sentences), discriminator.judge(of_fake, told)
-        mismatched = discriminator.judge(of_real[:len(other)], other)
+        right, painted = judged(discriminator, of_real, text), judged(discriminator, of_fake, told)
+        mismatched = judged(discriminator, of_real[:len(other.sentences)], other)
         alone = discriminator.judge_alone(of_real), discriminator.judge_alone(of_fake)
     else:
         seen = looked(discriminator, torch.cat([real, fake]), lend)
         of_real, of_fake = seen.split([rows, len(fake)])
         if wrong is None:
-            right, mismatched = discriminator.judge(of_real, sentences), discriminator.judge(of_real[:-1], other)
+            right, mismatched = judged(discriminator, of_real, text), judged(discriminator, of_real[:-1], other)
         else:
-            right, mismatched = discriminator.judge(of_real, torch.cat([sentences, other])).tensor_split([rows])
-        painted, both = discriminator.judge(of_fake, told), discriminator.judge_alone(seen)
+            right, mismatched = judged(discriminator, of_real, text.beside(other)).tensor_split([rows])
+        painted, both = judged(discriminator, of_fake, told), discriminator.judge_alone(seen)
         alone = (None, None) if both is None else both.split([rows, len(fake)])
     real_part = score_cost(right, real=True, loss=loss).mean()
     fake_part = score_cost(painted, real=False, loss=loss).mean()
@@ -98,7 +125,7 @@ def discriminator_loss(discriminator: AnyDiscriminator, real: Tensor, fake: Tens
     return DiscriminatorLoss(real_sum / 2 + (fake_sum + wrong_part) / 3, real_sum / 2, fake_sum / 2, wrong_part)
 
 
-def adversarial_loss(discriminator: AnyDiscriminator, fake: Tensor, sentences: Tensor, *,
+def adversarial_loss(discriminator: AnyDiscriminator, fake: Tensor, text: Read, *,
                      loss: ScoreLoss = "cross-entropy", lend: Lend = _nothing) -> Tensor:
     """What the generator pays for one size, U(fake) + C(fake) against the label of real pictures, without halves.
 
@@ -107,5 +134,5 @@ def adversarial_loss(discriminator: AnyDiscriminator, fake: Tensor, sentences: T
     """
     features = looked(discriminator, fake, lend)
     alone = discriminator.judge_alone(features)
-    matched = painted_cost(discriminator.judge(features, sentences), loss=loss).mean()
+    matched = painted_cost(judged(discriminator, features, text), loss=loss).mean()
     return matched if alone is None else painted_cost(alone, loss=loss).mean() + matched

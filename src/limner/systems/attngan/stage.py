@@ -30,7 +30,7 @@ from limner.nn.whitening import fit_whitening
 from limner.randomness import normal, torch_generator
 from limner.systems.attngan.build import AnyDiscriminator, build_discriminator, build_generator
 from limner.systems.attngan.config import AttnGanConfig
-from limner.systems.attngan.losses import Wrong, adversarial_loss, discriminator_loss, looked
+from limner.systems.attngan.losses import Read, Wrong, adversarial_loss, discriminator_loss, judged, looked
 from limner.systems.attngan.networks import (
     AnyGenerator,
     ModulatedGenerator,
@@ -46,22 +46,10 @@ _JUDGED, _CANDIDATES = 256, 32
 _CHUNK = 32
 
 
-class _Read(NamedTuple):
-    """Captions as the text encoder reads them."""
-
-    sentences: Tensor
-    words: Tensor
-    padding: Tensor
-
-    def rows(self, chosen: Tensor) -> _Read:
-        """Some of them."""
-        return _Read(*(part[chosen] for part in self))
-
-
 class _Told(NamedTuple):
     """What a step paints."""
 
-    text: _Read
+    text: Read
     labels: Tensor | None
     noise: Tensor
     condition_noise: Tensor
@@ -145,28 +133,31 @@ class AttnGanStage:
         kinds = kinds[order.to(kinds.device)]
         text = self._read(tokens, lengths, self.captions.steps, context.device)
         told = self._told(text, None if batch.labels is None else kinds, order, context)
-        other, weights = self._wrong(text.sentences, batch.captions[:, 0].cpu()[order], kinds, context)
+        wrong = self._wrong(batch.captions[:, 0][order.to(batch.captions.device)], kinds, context)
         penalties = tuple(penalty_now(weight, context.step)
                           for weight in (self.gan.gradient_penalty, self.gan.painted_penalty))
-        losses = context.recorded(partial(self._learn, penalties=penalties), images, text.sentences, other, weights,
-                                  told.labels, told.noise, told.condition_noise, told.pictures, *told.text,
+        other, weights = (None, None) if wrong is None else wrong
+        losses = context.recorded(partial(self._learn, penalties=penalties), images, told.labels, told.noise,
+                                  told.condition_noise, told.pictures, weights, *text, *told.text, *(other or ()),
                                   kind=penalties)
         return {name: value.detach() for name, value in losses.items()}
 
-    def _learn(self, context: WorkContext, images: Tensor, sentences: Tensor, other: Tensor | None,
-               weights: Tensor | None, labels: Tensor | None, noise: Tensor, condition_noise: Tensor,
-               pictures: Tensor | None, *text: Tensor, penalties: tuple[float, ...]) -> dict[str, Tensor]:
-        """All updates. ``sentences``: captions of the real pictures; ``text``: a ``_Read`` of those to paint."""
+    def _learn(self, context: WorkContext, images: Tensor, labels: Tensor | None, noise: Tensor,
+               condition_noise: Tensor, pictures: Tensor | None, weights: Tensor | None, *parts: Tensor,
+               penalties: tuple[float, ...]) -> dict[str, Tensor]:
+        """All updates. ``parts``: of captions of the real pictures, of those to paint, and of wrong ones with their
+        ``weights``."""
+        text, to_paint, *other = (Read(*parts[i:i + 3]) for i in range(0, len(parts), 3))
         reals = pyramid(images, self.gan.painted_sides)
-        told, recognised = _Told(_Read(*text), labels, noise, condition_noise, pictures), None
+        told, recognised = _Told(to_paint, labels, noise, condition_noise, pictures), None
         with context.autocast():
             if self.recognition is not None and pictures is not None:
                 count = self._restored(len(images))
                 recognised = self.recognition(reals[-1][pictures[:count]], told.text.sentences[:count], noise[:count])
                 told = told._replace(noise=torch.cat([recognised.code, noise[count:]]))
             painted = self.generator(told.noise, told.condition_noise, *told.text)
-        wrong = None if other is None or weights is None else Wrong(other, weights)
-        losses = self._train_discriminators(reals, painted, sentences, told.text.sentences, wrong, penalties, context)
+        wrong = None if weights is None else Wrong(other[0], weights)
+        losses = self._train_discriminators(reals, painted, text, told.text, wrong, penalties, context)
         return losses | self._train_generator(reals, painted, recognised, told, context)
 
     def _restored(self, rows: int) -> int:
@@ -180,7 +171,7 @@ class AttnGanStage:
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
 
-    def _told(self, text: _Read, labels: Tensor | None, order: Tensor, context: StepContext) -> _Told:
+    def _told(self, text: Read, labels: Tensor | None, order: Tensor, context: StepContext) -> _Told:
         rows = len(order)
         noise = context.normal("noise", rows, self.gan.noise_size)
         condition_noise = context.normal("condition", rows, self.gan.condition_size)
@@ -197,23 +188,23 @@ class AttnGanStage:
         return _Told(text.rows(pictures), None if labels is None else labels[pictures], noise,
                      torch.cat([torch.zeros_like(condition_noise[:count]), free]), pictures)
 
-    def _wrong(self, sentences: Tensor, captions: Tensor, kinds: Tensor, context: StepContext
-               ) -> tuple[Tensor | None, Tensor | None]:
-        """The parts of ``Wrong``: other captions for every real picture; None for the authors' pairs."""
+    def _wrong(self, captions: Tensor, kinds: Tensor, context: StepContext) -> Wrong | None:
+        """Other captions for every real picture; None for the authors' pairs."""
         if self.table is None or not self.gan.wrong_captions:
-            return None, None
-        other, differs = self.table.wrong(sentences, captions, kinds, context,
-                                          close_share=self.gan.close_wrong_share, count=self.gan.wrong_captions)
-        return other, differs.float()
+            return None
+        numbers, differs = self.table.wrong_numbers(captions, kinds, context, close_share=self.gan.close_wrong_share,
+                                                    count=self.gan.wrong_captions)
+        tokens, lengths = self.captions.take(numbers[:, None], context)
+        return Wrong(self._read(tokens, lengths, self.captions.steps, context.device), differs.float())
 
-    def _read(self, tokens: Tensor, lengths: Tensor, steps: int, device: torch.device) -> _Read:
+    def _read(self, tokens: Tensor, lengths: Tensor, steps: int, device: torch.device) -> Read:
         """Captions with room for ``steps`` words each: a GPU records what is done with captions of one shape."""
         with torch.no_grad():
             words, sentences = self.scorer.text_encoder(tokens, lengths)
         words = functional.pad(words, (0, steps - words.shape[2]))
-        return _Read(sentences, words, padding_of(lengths, steps).to(device))
+        return Read(sentences, words, padding_of(lengths, steps).to(device))
 
-    def _train_discriminators(self, reals: list[Tensor], painted: Painted, sentences: Tensor, told: Tensor,
+    def _train_discriminators(self, reals: list[Tensor], painted: Painted, text: Read, told: Read,
                               wrong: Wrong | None, penalties: tuple[float, ...], context: WorkContext
                               ) -> dict[str, Tensor]:
         """``penalties``: weights of the penalties on real and on painted pictures."""
@@ -222,10 +213,10 @@ class AttnGanStage:
         for (name, discriminator), real, fake in zip(self.discriminators.items(), reals, painted.images, strict=True):
             with context.autocast():
                 loss = discriminator_loss(discriminator, self._seen(real, "real", context),
-                                          self._seen(fake.detach(), "fake", context), sentences, told=told,
+                                          self._seen(fake.detach(), "fake", context), text, told=told,
                                           wrong=wrong, loss=self.gan.loss, lend=self._lend)
             losses[name] = loss.total
-            for found, images, captions, weight in zip(slopes.values(), (real, fake), (sentences, told), penalties,
+            for found, images, captions, weight in zip(slopes.values(), (real, fake), (text, told), penalties,
                                                        strict=True):
                 if weight:
                     found.append(steepness(partial(self._score, discriminator, captions), images))
@@ -233,10 +224,10 @@ class AttnGanStage:
             context.update(self.optimisers[name], losses[name])
         return losses | {name: torch.stack(found).detach().mean() for name, found in slopes.items() if found}
 
-    def _score(self, discriminator: AnyDiscriminator, sentences: Tensor, images: Tensor) -> Tensor:
+    def _score(self, discriminator: AnyDiscriminator, text: Read, images: Tensor) -> Tensor:
         """All that a discriminator says of pictures, (B,)."""
         features = looked(discriminator, images, self._lend)
-        matched, alone = discriminator.judge(features, sentences), discriminator.judge_alone(features)
+        matched, alone = judged(discriminator, features, text), discriminator.judge_alone(features)
         return matched if alone is None else matched + alone
 
     def _train_generator(self, reals: list[Tensor], painted: Painted, recognised: Condition | None, told: _Told,
@@ -252,7 +243,7 @@ class AttnGanStage:
             with context.autocast():
                 seen = self._seen(fake, "paint", context)
                 adversarial.append(adversarial_loss(
-                    discriminator, seen, told.text.sentences, loss=self.gan.loss,
+                    discriminator, seen, told.text, loss=self.gan.loss,
                     lend=lambda images: maps if images is largest else self._lend(images)))
         parts["adversarial"] = torch.stack(adversarial).sum()
         parts["kl"] = kl_divergence(painted.condition.mean, painted.condition.log_variance)
