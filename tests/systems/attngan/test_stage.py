@@ -140,8 +140,7 @@ def test_wrong_captions_are_the_same_by_number(corpus: Corpus) -> None:
 
 
 def test_the_largest_pictures_are_judged_by_the_words_of_wrong_captions_too(corpus: Corpus) -> None:
-    config = attngan_debug()
-    stage, _ = _stage(replace(config, gan=replace(config.gan, dcgan=False)), corpus)
+    stage, _ = _stage(attngan_debug(), corpus)
     small, large = stage.discriminators.values()
     assert not isinstance(small, WordMatchingDiscriminator)
     assert isinstance(large, WordMatchingDiscriminator)

@@ -63,18 +63,17 @@ def attngan_birds_64() -> AttnGanConfig:
 
 
 def attngan_shapes() -> AttnGanConfig:
-    """AttnGAN on the data set shapes, with one thing or several: one picture of 64 px; a generator that hears the
-    caption at every layer, louder than the noise, and whose places ask the words several questions; GAN-CLS's
-    discriminator, which sees through DAMSM's image encoder and judges every word, with its hinge loss, rates and close
-    wrong captions, and penalties on painted pictures too, in place of DAMSM's loss; pictures are restored and paintings
-    scored against pictures, which brings the variety; a DAMSM whose image encoder also learns to name."""
+    """AttnGAN on the data set shapes, with one thing or several: 32 and 64 px; a generator that hears the caption at
+    every layer and whose places ask the words several questions; GAN-CLS's discriminators, which see through DAMSM's
+    image encoder, with its hinge loss, rates and close wrong captions, and penalties on painted pictures too; that of
+    64 px judges every word, in place of DAMSM's loss; pictures are restored and paintings scored against pictures,
+    which brings the variety; a DAMSM whose image encoder also learns to name."""
     damsm, gan = _small_damsm(), _improved()
     return AttnGanConfig(
         damsm=replace(damsm, naming_weight=1.0),
-        gan=replace(gan, dcgan=True, noise_size=32, condition_size=128, generator_width=32, residual_blocks=0,
-                    word_heads=4, judged_heads=4, matching_weight=0.0, variety_weight=0.0, energy_weight=16.0,
-                    reconstruction_weight=10.0, recognition_weight=1e-2, first_deviation=0.05, gradient_penalty=0.1,
-                    painted_penalty=0.1),
+        gan=replace(gan, generator_width=32, residual_blocks=0, word_heads=4, judged_heads=4, matching_weight=0.0,
+                    variety_weight=0.0, energy_weight=16.0, reconstruction_weight=10.0, recognition_weight=1e-2,
+                    first_deviation=0.05, gradient_penalty=0.1, painted_penalty=0.1),
     )
 
 
