@@ -7,9 +7,9 @@ import math
 from torch import Tensor, nn
 
 from limner.nn.blocks import places_and_largest
+from limner.nn.heads import HEAD_SIZE, by_head
 
 _LENGTH = 128
-_HEAD_SIZE = 32
 
 
 class Agreement(nn.Module):
@@ -53,7 +53,7 @@ class WordAgreement(nn.Module):
 
     def __init__(self, features: int, word_size: int, *, heads: int) -> None:
         super().__init__()
-        self.heads, size = heads, heads * _HEAD_SIZE
+        size = heads * HEAD_SIZE
         self.seen = nn.Conv2d(features, 2 * size, 1)
         self.normalisation = nn.LayerNorm(word_size, elementwise_affine=False)
         self.told = nn.Linear(word_size, 2 * size)
@@ -61,17 +61,13 @@ class WordAgreement(nn.Module):
     def forward(self, regions: Tensor, words: Tensor, padding: Tensor) -> Tensor:
         """Regions (B, F, H, W), and of captions, for the pictures in turn, again and again, words (M, D, T) and padding
         bool (M, T), true where there is no word, to scores (M,) in float32, unbounded."""
-        keys, values = (self._split(part) for part in self.seen(regions).flatten(2).transpose(1, 2).chunk(2, 2))
+        keys, values = (by_head(part) for part in self.seen(regions).flatten(2).transpose(1, 2).chunk(2, 2))
         told = self.told(self.normalisation(words.transpose(1, 2)))
         told = told.unflatten(0, (-1, len(regions))).transpose(0, 1).flatten(1, 2)  # a picture's captions in a row
-        asked, meant = (self._split(part) for part in told.chunk(2, 2))
-        shares = (asked @ keys.transpose(2, 3) / math.sqrt(_HEAD_SIZE)).float().softmax(3)
+        asked, meant = (by_head(part) for part in told.chunk(2, 2))
+        shares = (asked @ keys.transpose(2, 3) / math.sqrt(HEAD_SIZE)).float().softmax(3)
         found = shares.to(values.dtype) @ values
-        scores = (found * meant).float().sum((1, 3)) / math.sqrt(_HEAD_SIZE)
+        scores = (found * meant).float().sum((1, 3)) / math.sqrt(HEAD_SIZE)
         scores = scores.unflatten(1, (-1, words.shape[2])).transpose(0, 1).flatten(0, 1)
         there = (~padding).float()
         return (scores * there).sum(1) / there.sum(1)
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, heads * size) to (B, heads, N, size)."""
-        return x.unflatten(2, (self.heads, _HEAD_SIZE)).transpose(1, 2)

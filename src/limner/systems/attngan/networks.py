@@ -18,12 +18,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from limner.nn.conditioning import Condition, ConditioningAugmentation
 from limner.nn.gating import gated
+from limner.nn.heads import HEAD_SIZE, by_head
 from limner.nn.modulation import ModulatedBlock, ModulatedUpBlock, groups_of
 from limner.nn.upsampling import DoublingConvolution
 from limner.nn.wide import WideConv2d, joint_convolution
 
 FIRST_SIDE = 4
-_HEAD_SIZE, _WAVES = 32, 4
+_WAVES = 4
 _MODULATING = 128
 """Length of what modulates the layers of our generator, a layer's view of condition and noise."""
 
@@ -130,7 +131,7 @@ class WordLookup(nn.Module):
 
     def __init__(self, channels: int, word_size: int, *, side: int, heads: int) -> None:
         super().__init__()
-        self.heads, size = heads, heads * _HEAD_SIZE
+        size = heads * HEAD_SIZE
         self.normalisation = nn.GroupNorm(groups_of(channels), channels, affine=False)
         self.register_buffer("places", waves(side), persistent=False)
         self.ask = nn.Conv2d(channels + 2 * _WAVES, size, 1)
@@ -144,9 +145,9 @@ class WordLookup(nn.Module):
         places = self.places.to(x.dtype).expand(rows, -1, -1, -1)
         asked = self.ask(torch.cat([self.normalisation(x), places], 1))
         words = self.word_normalisation(words.transpose(1, 2))
-        keys, values = (self._split(layer(words)) for layer in (self.keys, self.values))
-        queries = self._split(asked.flatten(2).transpose(1, 2))
-        logits = (queries @ keys.transpose(2, 3)).float() / math.sqrt(_HEAD_SIZE)
+        keys, values = (by_head(layer(words)) for layer in (self.keys, self.values))
+        queries = by_head(asked.flatten(2).transpose(1, 2))
+        logits = (queries @ keys.transpose(2, 3)).float() / math.sqrt(HEAD_SIZE)
         if favour is not None:
             logits = logits + favour[:, None, None]
         shares = logits.masked_fill(padding[:, None, None], -torch.inf).softmax(dim=3)
@@ -154,10 +155,6 @@ class WordLookup(nn.Module):
         answers = answers.transpose(1, 2).unflatten(2, (side, side))
         answers = self.answer(answers.contiguous(memory_format=torch.channels_last))
         return answers, shares.mean(1).transpose(1, 2).unflatten(2, (side, side))
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(B, N, heads * size) to (B, heads, N, size)."""
-        return x.unflatten(2, (self.heads, _HEAD_SIZE)).transpose(1, 2)
 
 
 def waves(side: int) -> Tensor:
