@@ -30,9 +30,10 @@ from limner.matching.damsm.image_encoder import InceptionRegions
 from limner.matching.damsm.stage import DamsmStage
 from limner.matching.damsm.text_encoder import WordEncoder, padding_of
 from limner.nn.folding import fold_batch_norms
+from limner.systems.attngan.attention import WordAttention
 from limner.systems.attngan.config import AttnGanConfig, GanConfig
 from limner.systems.attngan.losses import Read, adversarial_loss, discriminator_loss
-from limner.systems.attngan.networks import Discriminator, Generator, Painted, WordAttention, initialise_attngan
+from limner.systems.attngan.networks import Discriminator, Generator, Painted, initialise_attngan
 from limner.systems.attngan.stage import AttnGanStage, pyramid
 from limner.training.averaging import Averages
 from limner.training.schedule import Schedule

@@ -21,9 +21,10 @@ from limner.nn.modulation import Modulation
 from limner.nn.whitening import Whitened
 from limner.painting.painter import Painter
 from limner.systems import get_system
+from limner.systems.attngan.attention import WordLookup
 from limner.systems.attngan.config import AttnGanConfig
 from limner.systems.attngan.losses import Read, Wrong, discriminator_loss
-from limner.systems.attngan.networks import Discriminator, ModulatedGenerator, WordLookup
+from limner.systems.attngan.networks import Discriminator, ModulatedGenerator
 from limner.systems.attngan.presets import attngan_debug, attngan_paper_debug
 from limner.systems.attngan.stage import AttnGanStage
 from limner.training.context import LoopContext
