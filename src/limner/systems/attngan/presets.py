@@ -71,9 +71,11 @@ def attngan_shapes() -> AttnGanConfig:
     damsm, gan = _small_damsm(), _improved()
     return AttnGanConfig(
         damsm=replace(damsm, naming_weight=1.0),
-        gan=replace(gan, generator_width=32, residual_blocks=0, word_heads=4, judged_heads=4, matching_weight=0.0,
-                    variety_weight=0.0, energy_weight=16.0, reconstruction_weight=10.0, recognition_weight=1e-2,
-                    first_deviation=0.05, gradient_penalty=0.1, painted_penalty=0.1),
+        gan=replace(gan, schedule=replace(gan.schedule, images=540_000), generator_width=32, residual_blocks=0,
+                    word_heads=4, judged_heads=4, matching_weight=0.0, variety_weight=0.0, energy_weight=16.0,
+                    reconstruction_weight=10.0, recognition_weight=1e-2, first_deviation=0.05, gradient_penalty=0.1,
+                    painted_penalty=0.1),
+        temperature=0.7,
     )
 
 
